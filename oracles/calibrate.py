@@ -1,0 +1,135 @@
+"""Calibration: the limits, from the error ratios of honest implementations.
+
+Every voice takes part: PyTorch, JAX, Mint, and the equations in the working precision. A limit is a small
+multiple of the worst ratio that any of them reached, and at least `LEAST`: above what honest rounding does, and
+not growing with the number of terms, as the worst-case bound γ_K does, under which dropped terms hide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import ceil, log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oracles import catalogue, worker
+from oracles.configuration import Case
+from oracles.draw import configurations, sample
+from oracles.judge import judge
+from oracles.judgement import EQUATIONS
+from oracles.limits import FULL, HALF, STEPWISE, kind
+from oracles.numpy_voice import NumpyVoice
+from oracles.supervisor import Lost
+from oracles.sweep import sweep
+from oracles.worker import Casualty, excluded
+
+#: The least limit by kind of arithmetic; half precision rounds once a result that is nearly exact.
+LEAST = {FULL: 8.0, HALF: 2.0, STEPWISE: 8.0}
+#: A limit is the worst ratio times this. Where one term dominates a sum of K, every later addition rounds at its
+#: size, so r wanders as √(K/3): what a calibration saw once in 10⁵ elements, a campaign sees doubled in 10⁷.
+MARGIN = {FULL: 4.0, HALF: 2.0, STEPWISE: 4.0}
+#: Fills whose errors are rounding alone: nothing overflows, underflows or is undefined.
+BENIGN = ("normal", "integers", "cancelling", "wide", "ties")
+#: A ratio beyond this is no rounding: it is reported, and does not widen the limit.
+OUTLIER = 32.0
+
+
+@dataclass
+class Worst:
+    """The worst honest error ratio of one tensor."""
+
+    ratio: float = 0.0
+    voice: str = ""
+    descriptor: str = ""
+    elements: int = 0
+
+    def merge(self, other: Worst) -> None:
+        """Take in what was measured elsewhere."""
+        if other.ratio > self.ratio:
+            self.ratio, self.voice, self.descriptor = other.ratio, other.voice, other.descriptor
+        self.elements += other.elements
+
+
+@dataclass
+class Calibrated:
+    """What jobs measured: by tensor and kind of arithmetic, and the outliers, which are no rounding."""
+
+    worst: dict[tuple[str, str], Worst] = field(default_factory=dict)
+    outliers: list[str] = field(default_factory=list)
+
+    def merge(self, other: Calibrated) -> None:
+        """Take in what was measured elsewhere."""
+        for key, worst in other.worst.items():
+            self.worst.setdefault(key, Worst()).merge(worst)
+        self.outliers += other.outliers
+
+
+def calibrate(name: str, dtype: str, count: int, seed: int, casualties: frozenset[Casualty]) -> Calibrated:
+    """The worst error ratio of each tensor over `count` configurations, those that killed a voice left out.
+
+    Runs in a worker process.
+    """
+    operation, panel = catalogue.operation(name), worker.panel(name)
+    found = Calibrated()
+    if dtype in ("float32", "float64"):
+        # the equations know no half precision: they do not choose what to accumulate in
+        panel = replace(panel, references=[*panel.references, NumpyVoice(operation.equations, name=EQUATIONS)])
+    for configuration in sample(configurations(operation, (dtype,)), seed, count):
+        for place, fill in enumerate(BENIGN):
+            case = Case(configuration, fill, seed + place)
+            judgement = judge(operation, case, panel.without(excluded(case, casualties)))
+            for (voice, tensor), comparison in judgement.comparisons.items():
+                if judgement.truth[tensor].dtype.kind in "iu":
+                    continue
+                ratios = comparison.error_ratio
+                if (ratios > OUTLIER).any():
+                    found.outliers.append(f"{voice} {tensor} {ratios.max():.4g}: {case}")
+                    ratios = ratios[ratios <= OUTLIER]
+                worst = Worst(float(np.max(ratios, initial=0.0)), voice, str(case), ratios.size)
+                found.worst.setdefault((tensor, kind(dtype, voice)), Worst()).merge(worst)
+    return found
+
+
+def measure(
+    ops: tuple[str, ...], dtypes: tuple[str, ...], count: int, seed: int, workers: int
+) -> Iterator[tuple[str, Calibrated]]:
+    """Measure every operation in every dtype; a case that kills a process is named among the outliers."""
+    for op, result in sweep(calibrate, ops, dtypes, count, seed, workers):
+        if isinstance(result, Lost):
+            result = Calibrated(outliers=[f"{result.voice} {result.kind}: {result.descriptor}"])
+        yield op, result
+
+
+def as_limit(ratio: float, arithmetic: str) -> float:
+    """The margin of this kind of arithmetic times the ratio, rounded up to two digits, and not below the least.
+
+    >>> as_limit(0.7, FULL), as_limit(3.141, FULL)
+    (8.0, 13.0)
+    """
+    wanted = max(LEAST[arithmetic], MARGIN[arithmetic] * ratio)
+    digit = 10.0 ** (ceil(log10(wanted)) - 2)
+    return round(ceil(wanted / digit - 1e-9) * digit, 6)
+
+
+def as_json(found: dict[str, Calibrated], about: dict[str, Any]) -> dict[str, Any]:
+    """The record that `oracles.limits` reads."""
+    limits: dict[str, dict[str, dict[str, Any]]] = {}
+    for op, measured in found.items():
+        for (tensor, arithmetic), worst in sorted(measured.worst.items()):
+            limits.setdefault(op, {}).setdefault(tensor, {})[arithmetic] = {
+                "limit": as_limit(worst.ratio, arithmetic),
+                "worst": round(worst.ratio, 4),
+                "voice": worst.voice,
+                "elements": worst.elements,
+                "descriptor": worst.descriptor,
+            }
+    return {"version": 1, **about, "limits": limits}
+
+
+def write(record: dict[str, Any], path: Path) -> None:
+    """Write the record."""
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -1,0 +1,77 @@
+"""Memory layouts: the same values, laid out in memory as real callers lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def _fortran(x: Array) -> Array:
+    return np.asfortranarray(x)
+
+
+def _channels_last(x: Array) -> Array:
+    """Stored as (N, *map, C), seen as (N, C, *map)."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def _sliced(x: Array) -> Array:
+    """Every second element of a wider buffer whose other elements are NaN (integers: the least): reading them shows."""
+    junk = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else np.nan
+    buffer = np.full((*x.shape[:-1], 2 * x.shape[-1]), junk, x.dtype)
+    buffer[..., ::2] = x
+    return buffer[..., ::2]
+
+
+def _negative(x: Array) -> Array:
+    """Stored backwards along the last axis, so that its stride is negative."""
+    return np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+
+
+def _broadcast(x: Array) -> Array:
+    """Every entry of the first axis is the first one, at stride 0 (the one layout that changes the values)."""
+    return np.broadcast_to(x[:1], x.shape)
+
+
+def _read_only(x: Array) -> Array:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+CONTIGUOUS = "contiguous"
+#: name -> (least number of axes, how to lay out a contiguous array). The names stand in descriptors.
+LAYOUTS: dict[str, tuple[int, Callable[[Array], Array]]] = {
+    CONTIGUOUS: (0, lambda x: x),
+    "channels_last": (3, _channels_last),
+    "fortran": (2, _fortran),
+    "sliced": (1, _sliced),
+    "negative": (1, _negative),
+    "broadcast": (1, _broadcast),
+    "read_only": (0, _read_only),
+}
+
+
+def lay_out(x: Array, layout: str) -> Array:
+    """`x` in this layout; the array itself where it has too few axes for it."""
+    axes, arrange = LAYOUTS[layout]
+    return arrange(x) if x.ndim >= axes else x
+
+
+def source(name: str, layout: str, axes: int) -> str:
+    """The line of a stand-alone script that lays out the NumPy array called `name`, or nothing."""
+    if axes < LAYOUTS.get(layout, LAYOUTS[CONTIGUOUS])[0]:
+        return ""
+    return {
+        "channels_last": f"{name} = np.moveaxis(np.ascontiguousarray(np.moveaxis({name}, 1, -1)), -1, 1)",
+        "fortran": f"{name} = np.asfortranarray({name})",
+        "sliced": f"{name} = np.repeat({name}, 2, axis=-1)[..., ::2]",
+        "negative": f"{name} = np.ascontiguousarray({name}[..., ::-1])[..., ::-1]",
+        "broadcast": f"{name} = np.broadcast_to({name}[:1], {name}.shape)",
+        "read_only": f"{name}.flags.writeable = False",
+    }.get(layout, "")

@@ -1,0 +1,78 @@
+"""Finding the subject that a user names: FILE.py:NAME."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oracles.numpy_voice import NumpyVoice
+from oracles.operation import Operation
+from oracles.panel import open_voice
+from oracles.voice import Voice
+
+MINT = "mint"
+
+
+class BadSubject(ValueError):
+    """A subject that cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The implementation under test: Mint's own layers, or a callable in a file."""
+
+    name: str = MINT  # or FILE.py:NAME
+    framework: str = "numpy"
+
+    def check(self) -> None:
+        """Raise `BadSubject` unless the file is there; nothing is imported."""
+        if self.name == MINT:
+            if self.framework != "numpy":
+                raise BadSubject("--framework: Mint is written in numpy; name a --subject of your own")
+            return
+        file, colon, function = self.name.rpartition(":")
+        if not colon or not file or not function.isidentifier():
+            raise BadSubject(f"subject: expected FILE.py:NAME, got {self.name!r}")
+        path = Path(file)
+        if not path.is_file():
+            raise BadSubject(f"subject: there is no file {file}")
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise BadSubject(f"subject: {file} cannot be read: {error.strerror}") from None
+
+    def load(self) -> Callable[..., Any] | None:
+        """Import the file and return the callable (None for Mint); raises `BadSubject`."""
+        self.check()
+        if self.name == MINT:
+            return None
+        file, _, function = self.name.rpartition(":")
+        path = Path(file).resolve()
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise BadSubject(f"subject: {file} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(path.stem, module)
+        sys.path.insert(0, str(path.parent))  # as if it were run: it may import its neighbours
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise BadSubject(f"subject: importing {file} raised {reason}") from None
+        found = getattr(module, function, None)
+        if found is None:
+            names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+            raise BadSubject(f"subject: {file} has no {function}; it has {', '.join(names) or 'no function'}")
+        if not callable(found):
+            raise BadSubject(f"subject: {function} in {file} is a {type(found).__name__}, expected a callable")
+        return found  # type: ignore[no-any-return]
+
+    def voice(self, function: Callable[..., Any] | None, operation: Operation) -> Voice:
+        """The voice of the loaded subject for one operation."""
+        if function is None:
+            return NumpyVoice(operation.function)
+        return open_voice(self.framework, function)

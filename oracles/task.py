@@ -1,0 +1,103 @@
+"""The jobs of a campaign: batches of cases that any worker can draw, and findings to be explained."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from oracles.catalogue import operation
+from oracles.configuration import Case
+from oracles.draw import configurations, invalid_configurations, sample
+from oracles.fill import FILLS
+from oracles.finding import Finding, Origin, explain, findings_of
+from oracles.judge import judge
+from oracles.record import OperationRecord
+from oracles.worker import Casualty, excluded, opened, panel
+
+#: Configurations in a task; each is judged with every fill, and one invalid one is added.
+CONFIGURATIONS = 4
+#: In the first rounds over the operations a task has fewer: a short campaign is to reach them all.
+FIRST_ROUNDS, FIRST_CONFIGURATIONS = 2, 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch of cases that any worker can draw: an operation, a dtype, and the number of the batch."""
+
+    seed: int
+    op: str
+    dtype: str
+    index: int
+    casualties: frozenset[Casualty] = frozenset()
+
+    @property
+    def configurations(self) -> int:
+        """How many valid configurations there are in it."""
+        return FIRST_CONFIGURATIONS if self.index < FIRST_ROUNDS else CONFIGURATIONS
+
+    @property
+    def cases(self) -> int:
+        """How many cases there are in it."""
+        return self.configurations * len(FILLS) + 1
+
+    @property
+    def origin(self) -> Origin:
+        """The stream of configurations of this batch, from (campaign seed, op, dtype, index) alone."""
+        text = f"{self.seed} {self.op} {self.dtype} {self.index}"
+        return Origin(zlib.crc32(text.encode()), self.configurations)
+
+
+@dataclass
+class TaskResult:
+    """What a batch found."""
+
+    task: Task
+    record: OperationRecord = field(default_factory=OperationRecord)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def probe(ops: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Open everything once: versions of the references, and why those that are missing are.
+
+    Raises `BadSubject` if the subject cannot be loaded.
+    """
+    state = opened()
+    panel(ops[0])
+    return {voice.name: voice.version for voice in state.references}, state.notes
+
+
+def run(task: Task) -> TaskResult:
+    """Judge one batch of cases."""
+    op = operation(task.op)
+    jury = panel(task.op)
+    result = TaskResult(task)
+    drawn = sample(configurations(op, (task.dtype,)), task.origin.number, task.origin.count)
+    result.record.configurations = len(drawn)
+    cases = [
+        Case(configuration, fill, task.origin.number + place)
+        for place, configuration in enumerate(drawn)
+        for fill in FILLS
+    ]
+    cases += [
+        Case(configuration, "normal", task.origin.number)
+        for configuration in sample(invalid_configurations(op, (task.dtype,)), task.origin.number, 1)
+    ]
+    seen: dict[Any, Finding] = {}
+    for case in cases:
+        judgement = judge(op, case, jury.without(excluded(case, task.casualties)))
+        result.record.add(judgement)
+        for finding in findings_of(op, judgement, task.origin):
+            if finding.key in seen:
+                seen[finding.key].count += 1
+            else:
+                seen[finding.key] = finding
+    result.findings = list(seen.values())
+    return result
+
+
+def explained(finding: Finding, casualties: frozenset[Casualty]) -> Finding:
+    """Shrink and explain one finding; the cases that killed an earlier try are left alone."""
+    state = opened()
+    op = operation(finding.key[1])
+    return explain(op, finding, panel(op.name), state.subject, lambda case: bool(excluded(case, casualties)))

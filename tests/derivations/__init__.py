@@ -1,0 +1,1 @@
+"""The numbered equations of docs/derivations.md, evaluated literally, one family a file."""
