@@ -123,9 +123,7 @@ class _Trial:
         self.cotangents = make_cotangents(operation, case, outputs)
         gys = [_raise_precision(g, self.p) for g in self.cotangents.values()]
         gradients = {
-            f"g{name}": g
-            for name, g in zip(higher, vjp(*gys), strict=True)
-            if name in operation.differentiable
+            f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
         }
         self.judgement.truth = {k: v for k, v in {**outputs, **gradients}.items() if v is not None}
         scales = operation.scales(higher, gys, hyper, vjp)

@@ -21,7 +21,7 @@ from oracles.precision import precision
 Array = NDArray[Any]
 Shapes = dict[str, Shape]
 Hyper = dict[str, Any]
-#: `vjp(gy)`, with one cotangent for each differentiable output: one gradient per array argument, None where there is none.
+#: `vjp(gy)`, with one cotangent for each differentiable output: a gradient per array argument (None: it has none).
 Vjp = Callable[..., tuple[Array | None, ...]]
 #: A function of Hypothesis's `draw`: shapes of the arrays and hyper-parameters of one valid call.
 Draw = Callable[[st.DrawFn], tuple[Shapes, Hyper]]

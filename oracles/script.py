@@ -115,7 +115,7 @@ def _jax(operation: Operation, judgement: Judgement, function: str) -> list[str]
         return [f"y = {function}({_call(operation, judgement)})"]
     cotangents = _cotangents(operation, judgement)
     count = len(cotangents)
-    lines = [
+    return [
         f"def forward({', '.join(floating)}):",
         f"    y = {function}({_call(operation, judgement)})",
         "    y = y if isinstance(y, tuple) else (y,)",
@@ -133,7 +133,6 @@ def _jax(operation: Operation, judgement: Judgement, function: str) -> list[str]
         f"tensors |= dict(zip({[f'g{n}' for n in floating]!r}, gradients))",
         "tensors = {name: np.asarray(t) for name, t in tensors.items()}",
     ]
-    return lines
 
 
 def script(operation: Operation, judgement: Judgement, verdict: Verdict, subject: Subject) -> str | None:

@@ -9,7 +9,6 @@ import pytest
 
 import mint
 import mint.activation
-import oracles.activation
 from oracles.configuration import Case
 from oracles.draw import configurations, sample
 from oracles.fill import FILLS
@@ -24,10 +23,10 @@ LAYER, DEFINITION = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 @pytest.fixture
 def operation(monkeypatch):
     layer = {**vars(importlib.import_module("mint.activation"))}
-    exec(LAYER, layer)  # noqa: S102 - it is the documentation's own code
+    exec(LAYER, layer)
     monkeypatch.setattr(mint, "squareplus", layer["squareplus"], raising=False)
     definition = {**vars(importlib.import_module("oracles.activation"))}
-    exec(DEFINITION, definition)  # noqa: S102
+    exec(DEFINITION, definition)
     return definition["squareplus"]
 
 

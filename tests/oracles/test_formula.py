@@ -24,8 +24,10 @@ FORMULAS = {
     "vectors": lambda x, y, w: (x[0] @ y[1]) + x @ y[2] + w.T @ x[1] @ np.ones(5),
     "indexing": lambda x, y, w: x[[0, 0, 2], 1:3] * y[::-1, :2] + x[1, [3, 3]] + np.take(x, [1, 1], axis=1),
     "along": lambda x, y, w: np.take_along_axis(x, np.argsort(value(y), axis=1), 1) * np.flip(y, 1),
-    "shapes": lambda x, y, w: np.concatenate([x.reshape(2, 6), y.T.reshape(2, 6)]).swapaxes(0, 1)
-    + np.stack([x, y], axis=-1).reshape(-1)[:24].reshape((6, 4)),
+    "shapes": lambda x, y, w: (
+        np.concatenate([x.reshape(2, 6), y.T.reshape(2, 6)]).swapaxes(0, 1)
+        + np.stack([x, y], axis=-1).reshape(-1)[:24].reshape((6, 4))
+    ),
     "axes": lambda x, y, w: np.moveaxis(x[None] * y[:, None], 0, 2).transpose(2, 0, 1) * np.roll(x, 1, 0),
     "padding": lambda x, y, w: np.pad(x, ((1, 0), (0, 2)))[:3, :4] * y + np.broadcast_to(x[0], (3, 4)),
     "squeezed": lambda x, y, w: np.squeeze(np.expand_dims(x, 1), 1) * y + sum(x) + constant(x, "0.1"),
