@@ -121,7 +121,7 @@ def grid_sample(
 
     >>> x = np.array([[[[1.0, 2.0], [3.0, 5.0]]]])
     >>> grid_sample(x, np.array([[[[0.0, 0.0], [0.5, -0.5]]]]), align_corners=True)[0]
-    array([[[[2.75 , 2.1875]]]])
+    array([[[[2.75  , 2.4375]]]])
     """
     op = "grid_sample"
     mode = hyperparameters.choice(op, "mode", mode, MODES)

@@ -1,9 +1,11 @@
-"""Linear and bilinear layers, and the softmax over clusters of classes that is made of them."""
+"""Linear, grouped and bilinear layers, and the softmax over clusters of classes that is made of them."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ __all__ = [
     "adaptive_log_softmax",
     "adaptive_log_softmax_with_loss",
     "bilinear",
+    "grouped_mm",
     "linear",
 ]
 
@@ -68,6 +71,84 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
         return (gy @ w).reshape(x.shape), gy.T @ flat, gb
 
     return y.reshape(*lead, n_out), vjp
+
+
+@differentiable(integer=("offs",))
+def grouped_mm(mat_a: Array, mat_b: Array, offs: Array | None = None) -> tuple[Array, Vjp]:
+    """Product of matrices, group by group: y[g] = mat_a[g]·mat_b[g], where a matrix may hold all groups side by side.
+
+    With G groups, group g of an axis of size T that they share is [offs[g − 1], offs[g]), from 0 for the first:
+
+    - mat_a (G, M, K), mat_b (G, K, N): y (G, M, N), and offs is None;
+    - mat_a (T, K), mat_b (G, K, N): the groups share the rows, y (T, N), as of tokens sorted by their expert;
+    - mat_a (G, M, K), mat_b (K, T): the groups share the columns, y (M, T);
+    - mat_a (M, T), mat_b (T, N): the groups share what is summed over, y (G, M, N).
+
+    What lies beyond offs[G − 1] is in no group: y is 0 there, and so are the gradients. Any axis but G may be 0.
+    Dtypes: those of ``differentiable``; mat_a and mat_b share one; offs any integer dtype (PyTorch: int32), shape (G).
+
+    Returns ``y, vjp``; ``vjp(gy)`` is ``(gmat_a, gmat_b, None)``.
+    Raises ValueError for shapes that do not fit and for offs that decrease or leave [0, T], TypeError for wrong types.
+    Source: PyTorch ``torch.nn.functional.grouped_mm``, which computes float16, bfloat16 and float32, wants rows of a
+    multiple of 16 bytes, and leaves what is beyond the last group undefined; its bias and out_dtype, which no device
+    supports, are not taken. ``jax.lax.ragged_dot`` is the second case.
+
+    >>> x, w = np.array([[1.0], [2.0], [3.0]]), np.array([[[10.0]], [[100.0]]])
+    >>> y, vjp = grouped_mm(x, w, np.array([1, 3]))
+    >>> y.T
+    array([[ 10., 200., 300.]])
+    >>> vjp(np.ones((3, 1)))[1].ravel()
+    array([1., 5.])
+    """
+    op = "grouped_mm"
+    axes = mat_a.ndim, mat_b.ndim
+    if not {*axes} <= {2, 3}:
+        raise ValueError(f"{op}: mat_a and mat_b must have 2 or 3 axes; got {mat_a.shape} and {mat_b.shape}")
+    if mat_a.shape[-1] != mat_b.shape[-2]:
+        raise ValueError(f"{op}: mat_a's last axis must fit mat_b's last but one; got {mat_a.shape}, {mat_b.shape}")
+    if (offs is None) != (axes == (3, 3)):
+        got = None if offs is None else offs.shape
+        raise ValueError(f"{op}: offs must be None exactly where both matrices have 3 axes; got {got} for {axes} axes")
+    lead: tuple[int, ...] = ()
+    # where a group lies in mat_a, mat_b and y
+    groups: list[tuple[Any, Any, Any]]
+    if offs is None:
+        if len(mat_a) != len(mat_b):
+            raise ValueError(f"{op}: mat_a and mat_b must have as many groups; got {len(mat_a)} and {len(mat_b)}")
+        lead, groups = mat_a.shape[:1], [(..., ..., ...)]
+    elif axes == (2, 3):
+        groups = [(part, g, part) for g, part in enumerate(_parts(op, offs, len(mat_b), len(mat_a)))]
+    elif axes == (3, 2):
+        parts = _parts(op, offs, len(mat_a), mat_b.shape[1])
+        groups = [(g, np.s_[:, part], np.s_[:, part]) for g, part in enumerate(parts)]
+    else:
+        groups = [(np.s_[:, part], part, g) for g, part in enumerate(_parts(op, offs, None, len(mat_b)))]
+        lead = offs.shape
+    y = np.zeros((*lead, mat_a.shape[-2], mat_b.shape[-1]), mat_a.dtype)
+    for a, b, out in groups:
+        y[out] = mat_a[a] @ mat_b[b]
+
+    def vjp(gy: Array) -> tuple[Array | None, ...]:
+        # forward       [m, k] [k, n] -> [m, n] in every group
+        # transposed    [m, n] [n, k] -> [m, k],  [k, m] [m, n] -> [k, n]
+        ga, gb = np.zeros_like(mat_a), np.zeros_like(mat_b)
+        for a, b, out in groups:
+            ga[a] = gy[out] @ mat_b[b].swapaxes(-1, -2)
+            gb[b] = mat_a[a].swapaxes(-1, -2) @ gy[out]
+        return ga, gb, None
+
+    return y, vjp
+
+
+def _parts(op: str, offs: Array, count: int | None, size: int) -> list[slice]:
+    """The part that each of so many groups has of an axis of this size."""
+    if offs.ndim != 1 or not offs.size or count not in (None, offs.size):
+        expected = "(G,) with G at least 1" if count is None else f"({count},)"
+        raise ValueError(f"{op}: offs must have shape {expected}; got {offs.shape}")
+    ends = [0, *offs.tolist()]
+    if any(a > b for a, b in itertools.pairwise(ends)) or ends[-1] > size:
+        raise ValueError(f"{op}: offs must not decrease and lie in [0, {size}]; got {tuple(ends[1:])}")
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 @differentiable(wide=SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -47,10 +48,14 @@ def draw_fractional(draw: st.DrawFn, *, axes: int) -> tuple[Shapes, Hyper]:
         hyper["output_size"] = per_axis(draw, count)
     shape = maps(draw, size)
     shapes: Shapes = {"x": shape}
-    fixed = all(n <= 2 or (m - k) % (n - 1) == 0 for m, k, n in zip(size, kernel, count, strict=True))
-    if not fixed or draw(st.booleans()):
+    if not fixed(size, kernel, count) or draw(st.booleans()):
         shapes["_random_samples"] = (shape[0] if len(shape) == axes + 2 else 1, shape[-axes - 1], axes)
     return shapes, hyper
+
+
+def fixed(size: Sequence[int], kernel: Sequence[int], count: Sequence[int]) -> bool:
+    """Whether the windows lie where they lie for any samples."""
+    return all(n <= 2 or (m - k) % (n - 1) == 0 for m, k, n in zip(size, kernel, count, strict=True))
 
 
 def spoil_fractional(draw: st.DrawFn, shapes: Shapes, hyper: Hyper, *, axes: int) -> tuple[str, Shapes, Hyper]:
@@ -106,6 +111,8 @@ def fractional_max_formula(
     """y[p] = max over the k elements from each window's begin."""
     lead, size = x.shape[:-axes], x.shape[-axes:]
     counts, kernel = counts_of(size, output_size, output_ratio), each_axis(kernel_size, axes)
+    if _random_samples is None and not fixed(size, kernel, counts):
+        raise ValueError("windows that are drawn have no equation")
     members = np.ones((*lead, 1, 1), bool)
     for u, m, k, o in zip(per_map(value(_random_samples), lead, axes), size, kernel, counts, strict=True):
         begin, q = starts(u, m, k, o)[..., None], np.arange(m)

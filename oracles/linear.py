@@ -1,4 +1,4 @@
-"""Linear and bilinear layers, and the softmax over clusters of classes that is made of them: definitions."""
+"""Linear, grouped and bilinear layers, and the softmax over clusters of classes that is made of them: definitions."""
 
 from __future__ import annotations
 
@@ -49,6 +49,124 @@ linear = Operation(
     jax=linear_jax,
     exact=lambda configuration: True,
     nonfinite=("x", "w", "b", "gy"),
+)
+
+
+# --- grouped product ----------------------------------------------------------------------------------------
+
+
+def draw_grouped(draw: st.DrawFn) -> tuple[Shapes, Hyper]:
+    """The groups in an axis of their own, or side by side in the rows, the columns or the axis that is summed over."""
+    groups = draw(st.sampled_from((2, 1, 3, 4)))
+    m, k, n = (draw(axis_length(2, 1, 3, 5, 8, 17)) for _ in range(3))
+    shapes: Shapes = draw(
+        st.sampled_from(
+            (
+                {"mat_a": (groups, m, k), "mat_b": (groups, k, n)},
+                {"mat_a": (m, k), "mat_b": (groups, k, n), "offs": (groups,)},
+                {"mat_a": (groups, m, k), "mat_b": (k, n), "offs": (groups,)},
+                {"mat_a": (m, k), "mat_b": (k, n), "offs": (groups,)},
+            )
+        )
+    )
+    return shapes, {}
+
+
+def spoil_grouped(draw: st.DrawFn, shapes: Shapes, hyper: Hyper) -> tuple[str, Shapes, Hyper]:
+    """Sizes that do not fit each other, another number of groups."""
+    what = draw(st.sampled_from(("inner", "groups", "keyword")))
+    a, b = shapes["mat_a"], shapes["mat_b"]
+    if what == "inner":
+        return what, {**shapes, "mat_a": (*a[:-1], a[-1] + 16)}, hyper
+    if what == "groups" and len(a) + len(b) > 4:
+        name = "mat_a" if len(a) == 3 else "mat_b"
+        return what, {**shapes, name: (shapes[name][0] + 1, *shapes[name][1:])}, hyper
+    return "keyword", shapes, {"not_a_hyperparameter": 1}
+
+
+def shared_axis(shapes: Shapes) -> int:
+    """The size of the axis in which the groups lie side by side."""
+    a, b = shapes["mat_a"], shapes["mat_b"]
+    return b[1] if len(a) == 3 else a[0] if len(b) == 3 else a[1]
+
+
+def ends_of_groups(rng: np.random.Generator, configuration: Configuration) -> Array:
+    """Groups of any size, some of nothing; every other time the last one ends with the axis."""
+    shapes = configuration.shapes
+    size = shared_axis(dict(shapes))
+    ends = np.sort(rng.integers(0, size + 1, shapes["offs"]))
+    if rng.integers(2):
+        ends[-1:] = size
+    return ends.astype(np.int32)
+
+
+def group_by_group(concatenate: Any, stack: Any, zeros: Any, a: Any, b: Any, ends: list[int]) -> Any:
+    """One product for each group, side by side or stacked, and zeros for what is in none."""
+    spans = list(zip([0, *ends[:-1]], ends, strict=True))
+    if a.ndim == 3:
+        parts = [a[g] @ b[:, i:j] for g, (i, j) in zip(range(a.shape[0]), spans, strict=True)]
+        return concatenate([*parts, zeros((a.shape[1], b.shape[1] - ends[-1]))], 1)
+    if b.ndim == 3:
+        parts = [a[i:j] @ b[g] for g, (i, j) in zip(range(b.shape[0]), spans, strict=True)]
+        return concatenate([*parts, zeros((a.shape[0] - ends[-1], b.shape[2]))], 0)
+    return stack([a[:, i:j] @ b[i:j] for i, j in spans], 0)
+
+
+@formula
+def grouped_formula(mat_a: Any, mat_b: Any, offs: Any = None) -> Any:
+    """y[g] = mat_a[g]·mat_b[g]."""
+    if offs is None:
+        return mat_a @ mat_b
+    return group_by_group(np.concatenate, np.stack, np.zeros, mat_a, mat_b, offs.tolist())
+
+
+def grouped_torch(F: Any, a: Any, b: Any, offs: Any = None) -> Any:
+    """PyTorch's own in the dtypes that it has, every axis padded to multiples of 16 bytes; its matmul in float64."""
+    if a.dtype.itemsize == 8:
+        if offs is None:
+            return a @ b
+        return group_by_group(F.torch.concatenate, F.torch.stack, a.new_zeros, a, b, offs.tolist())
+    rows, columns = a.shape[-2], b.shape[-1]
+    # what lies beyond the last group is not initialised
+    end = int(offs[-1]) if offs is not None else 0
+    if offs is not None and a.ndim == 3:
+        b = b[:, :end]
+    elif offs is not None and b.ndim == 3:
+        a = a[:end]
+    elif offs is not None:
+        a, b = a[:, :end], b[:end]
+    # also where there is nothing, of which it takes no strides
+    before, inner, outer = (8 - size % 8 for size in (*a.shape[-2:], b.shape[-1]))
+    y = F.grouped_mm(F.pad(a, (0, inner, 0, before)), F.pad(b, (0, outer, 0, inner)), offs=offs)
+    y = y[..., : a.shape[-2], : b.shape[-1]]
+    return F.pad(y, (0, columns - y.shape[-1], 0, rows - y.shape[-2]))
+
+
+def grouped_jax(jax: Any, a: Any, b: Any, offs: Any = None) -> Any:
+    """``ragged_dot`` where the groups share the rows; else the product of the group that each place belongs to."""
+    jnp = jax.numpy
+    if offs is None:
+        return a @ b
+    if a.ndim == 2 and b.ndim == 3:
+        return jax.lax.ragged_dot(a, b, jnp.diff(offs, prepend=0).astype(jnp.int32))
+    places = jnp.arange(b.shape[1] if a.ndim == 3 else a.shape[1])
+    inside = (places < offs[:, None]) & (places >= jnp.concatenate([jnp.zeros(1, offs.dtype), offs[:-1]])[:, None])
+    if a.ndim == 3:
+        return jnp.where(inside[:, None, :], a @ b, 0).sum(0)
+    return jnp.where(inside[:, None, :], a, 0) @ b
+
+
+grouped_mm = Operation(
+    function=mint.grouped_mm,
+    draw=draw_grouped,
+    spoil=spoil_grouped,
+    equations=grouped_formula,
+    torch=grouped_torch,
+    jax=grouped_jax,
+    exact=lambda configuration: True,
+    # JAX multiplies with the zeros of other groups, and 0·∞ is NaN
+    nonfinite=(),
+    integer={"offs": ends_of_groups},
 )
 
 

@@ -50,12 +50,18 @@ def shrink(
     """
     deadline = time.monotonic() + seconds
     best = _shrunk(strategy, number, start, count, fails, deadline)
-    while beyond and time.monotonic() < deadline:
+    tried: set[Configuration] = set()
+    smaller = beyond
+    while smaller:
+        smaller = False
         below = {c for c in simplifications(best, start) if size(c) < size(best)}
-        found = next((c for c in sorted(below, key=size) if time.monotonic() < deadline and fails(c)), None)
-        if found is None:
-            break
-        best = found
+        for candidate in sorted(below - tried, key=size):
+            if time.monotonic() > deadline:
+                return best
+            tried.add(candidate)
+            if fails(candidate):
+                best, smaller = candidate, True
+                break
     return best
 
 
@@ -126,7 +132,8 @@ def _shorter(configuration: Configuration) -> Iterator[Configuration]:
     for length in {length for shape in shapes.values() for length in shape} - {1}:
         equal = [(name, axis) for name, axis in places if shapes[name][axis] == length]
         for group in (*combinations(equal, 1), *combinations(equal, 2), tuple(equal)):
-            for shorter in {1, max(length - 1, 1)}:
+            # less by powers of two: an axis of thousands is not made shorter one by one
+            for shorter in {1, *(max(length - 2**k, 1) for k in range(length.bit_length()))}:
                 yield replace(
                     configuration,
                     shapes={

@@ -47,7 +47,7 @@ def _collect(function: FunctionType, imports: dict[str, None], definitions: dict
             imports[f"from {value.__module__} import {value.__name__}"] = None
         elif isinstance(value, float):
             definitions[name] = f'{name} = float("{value!r}")'  # also where it is infinite
-        elif isinstance(value, bool | int | str | tuple):
+        elif isinstance(value, bool | int | str | tuple | dict):
             definitions[name] = f"{name} = {value!r}"
         elif isinstance(value, FunctionType) and name not in definitions and value is not function:
             definitions[name] = ""  # a place in the order, and an end to recursion

@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch", reason="lists what PyTorch offers")
 
 REASONS = {
     "assert_int_or_pair": "checks an argument, computes nothing",
-    "grouped_mm": "a product of bfloat16 matrices that only CUDA devices define",
     "scaled_mm": "a product of float8 matrices: no gradient, and no dtype that NumPy has",
     "scaled_grouped_mm": "a product of float8 matrices: no gradient, and no dtype that NumPy has",
     "native_channel_shuffle": "another name of channel_shuffle, for a kernel without gradient",

@@ -1,4 +1,4 @@
-"""Bilinear layers and the adaptive softmax: examples by hand, edges, refusals, shells."""
+"""Grouped products, bilinear layers and the adaptive softmax: examples by hand, edges, refusals, shells."""
 
 import itertools
 
@@ -11,6 +11,54 @@ import mint
 def integers(seed, *shapes):
     rng = np.random.default_rng(seed)
     return [rng.integers(-4, 5, shape).astype(np.float64) for shape in shapes]
+
+
+# --- grouped product ----------------------------------------------------------------------------------------
+
+OFFS = np.array([2, 2, 5])
+
+
+def test_groups_side_by_side_are_groups_of_their_own():
+    """Each of the three ways to put groups side by side, against the product of each group; the last place is free."""
+    whole = slice(None)
+    spans = [slice(0, 2), slice(2, 2), slice(2, 5)]
+    for shape_a, shape_b, at in (
+        ((6, 4), (3, 4, 2), lambda g: (spans[g], g, spans[g])),
+        ((3, 2, 4), (4, 6), lambda g: (g, (whole, spans[g]), (whole, spans[g]))),
+        ((2, 6), (6, 4), lambda g: ((whole, spans[g]), spans[g], g)),
+    ):
+        a, b = integers(0, shape_a, shape_b)
+        y, vjp = mint.grouped_mm(a, b, OFFS)
+        (gy,) = integers(1, y.shape)
+        ga, gb, none = vjp(gy)
+        assert none is None
+        expected = np.zeros_like(y), np.zeros_like(a), np.zeros_like(b)
+        for of_a, of_b, out in map(at, range(3)):
+            expected[0][out] = a[of_a] @ b[of_b]
+            expected[1][of_a] = gy[out] @ b[of_b].T
+            expected[2][of_b] = a[of_a].T @ gy[out]
+        for got, due in zip((y, ga, gb), expected, strict=True):
+            assert np.array_equal(got, due)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "offs", "message"),
+    [
+        (((2,), (2, 2)), [1], "must have 2 or 3 axes"),
+        (((2, 3), (1, 4, 2)), [2], "last axis must fit"),
+        (((2, 4), (1, 4, 2)), None, "offs must be None exactly where both"),
+        (((1, 2, 4), (1, 4, 2)), [2], "offs must be None exactly where both"),
+        (((1, 2, 4), (2, 4, 2)), None, "as many groups; got 1 and 2"),
+        (((2, 4), (2, 4, 2)), [2], r"offs must have shape \(2,\); got \(1,\)"),
+        (((2, 4), (4, 2)), [], r"offs must have shape \(G,\)"),
+        (((2, 4), (2, 4, 2)), [2, 1], r"offs must not decrease and lie in \[0, 2\]; got \(2, 1\)"),
+        (((2, 4), (2, 4, 2)), [1, 3], "offs must not decrease"),
+        (((2, 4), (2, 4, 2)), [-1, 2], "offs must not decrease"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(shapes, offs, message):
+    with pytest.raises(ValueError, match=message):
+        mint.grouped_mm(*map(np.ones, shapes), None if offs is None else np.array(offs, np.int64))
 
 
 # --- bilinear -----------------------------------------------------------------------------------------------

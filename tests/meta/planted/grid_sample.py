@@ -38,7 +38,13 @@ def step_between_borders(x: Array, grid: Array, **hyper: Any) -> tuple[Array, Vj
     return y, replacing(vjp, 1, lambda gy: (vjp(gy)[1] * ratio).astype(x.dtype))
 
 
-@plant("grid_sample", "gx", "x=(1,1,1,1) grid=(1,1,1,2)", "x=(1,1,2,1) grid=(1,1,1,2)")
+@plant(
+    "grid_sample",
+    "gx",
+    "x=(1,1,1,1) grid=(1,1,1,2)",
+    "x=(1,1,2,1) grid=(1,1,1,2)",
+    "x=(1,1,1,1,1) grid=(1,1,1,1,3)",
+)
 def zeros_get_a_gradient(x: Array, grid: Array, **hyper: Any) -> tuple[Array, Vjp]:
     """What lies beyond the map has its gradient added to the border."""
     y, vjp = mint.grid_sample(x, grid, **hyper)

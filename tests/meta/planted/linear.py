@@ -44,6 +44,17 @@ def accumulated_in_float16(x: Array, w: Array, b: Array | None = None) -> tuple[
     return total if b is None else total + b, vjp
 
 
+@plant("grouped_mm", "gmat_b", "mat_a=(1,1) mat_b=(1,1,1) offs=(1,)")
+def last_group_ends_with_the_axis(mat_a: Array, mat_b: Array, offs: Array | None = None) -> tuple[Array, Vjp]:
+    """In the gradient the last group takes the rows beyond it as well."""
+    y, vjp = mint.grouped_mm(mat_a, mat_b, offs)
+    if offs is None or (mat_a.ndim, mat_b.ndim) != (2, 3):
+        return y, vjp
+    longer = np.array([*offs[:-1], len(mat_a)])
+    _, slipped = mint.grouped_mm(mat_a, mat_b, longer)
+    return y, lambda gy: (vjp(gy)[0], slipped(gy)[1], None)
+
+
 @plant("bilinear", "gweight", "x1=(2,) x2=(2,) weight=(1,2,2)", "x1=(1,2) x2=(1,2) weight=(1,2,2)")
 def inputs_exchanged_in_the_gradient(
     x1: Array, x2: Array, weight: Array, bias: Array | None = None
