@@ -1,7 +1,8 @@
 """Every operation against the references: the harness itself, driven by Hypothesis under pytest.
 
 MINT_REFERENCES=torch,jax names the references (an empty one: the equations alone). Where it is not set,
-PyTorch is asked if it is installed; JAX, which compiles each configuration, only when it is named.
+PyTorch is asked if it is installed; JAX, which compiles each configuration, only when it is named, and then
+there are fewer of them.
 """
 
 import importlib.util
@@ -9,7 +10,7 @@ import os
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.catalogue import catalogue
@@ -22,6 +23,10 @@ from oracles.voice import REFERENCES, SUBJECT, Voice, VoiceUnavailable
 
 # what the frameworks' own modules warn of while they are imported is not ours
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+NAMED = os.environ.get("MINT_REFERENCES")
+#: A compilation takes as long as some dozen cases.
+EXAMPLES = settings().max_examples // (5 if "jax" in (NAMED or "") else 1)
 
 
 def open_references(named: str | None) -> list[Voice]:
@@ -37,10 +42,11 @@ def open_references(named: str | None) -> list[Voice]:
 
 @pytest.fixture(scope="module")
 def references() -> list[Voice]:
-    return open_references(os.environ.get("MINT_REFERENCES"))
+    return open_references(NAMED)
 
 
 @pytest.mark.parametrize("operation", list(catalogue().values()), ids=lambda operation: operation.name)
+@settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_mint_agrees_with_the_references(operation, references, data):
     case = data.draw(cases(operation, available_dtypes()), label="case")
