@@ -183,7 +183,8 @@ def _adaptive_avg(axes: int) -> Operation:
 
 
 def _adaptive_max(axes: int) -> Operation:
-    return _adaptive(axes, "max", adaptive_max_formula, adaptive_max_jax, exact=lambda configuration: True)
+    more = {"extras": ("indices",), "exact": lambda configuration: True}
+    return _adaptive(axes, "max", adaptive_max_formula, adaptive_max_jax, **more)
 
 
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (_adaptive_avg(axes) for axes in (1, 2, 3))

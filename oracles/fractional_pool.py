@@ -182,6 +182,7 @@ def _fractional(axes: int) -> Operation:
         equations=partial(fractional_max_formula, axes=axes),
         torch=partial(fractional_max_torch, axes=axes),
         jax=partial(fractional_max_jax, axes=axes),
+        extras=("indices",),
         constant=("_random_samples",),
         adjust={"_random_samples": fraction},
         nonfinite=("x",),

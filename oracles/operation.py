@@ -78,7 +78,7 @@ class Operation:
     spoil: Spoil | None = None
     scale: Callable[..., tuple[Array | None, ...]] | None = None
     outputs: tuple[str, ...] = ("y",)
-    extras: tuple[str, ...] = ("indices",)
+    extras: tuple[str, ...] = ()
     integer: Mapping[str, Callable[[np.random.Generator, Configuration], Array]] = field(default_factory=dict)
     floating: Mapping[str, Callable[[Configuration], bool]] = field(default_factory=dict)
     constant: tuple[str, ...] = ()

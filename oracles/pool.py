@@ -231,6 +231,7 @@ def _max_pool(axes: int) -> Operation:
         draw=partial(draw_pooling, axes=axes, maximum=True),
         spoil=partial(spoil_pooling, axes=axes, maximum=True),
         equations=getattr(equations, f"max_pool{axes}d"),
+        extras=("indices",),
         jax=max_pool_jax,
         scale=max_pool_scale,
         exact=lambda configuration: True,
