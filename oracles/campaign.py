@@ -275,7 +275,7 @@ class _Run:
         if not lost.descriptor:
             raise CampaignFailed(f"a worker ended before its first case: {lost.message}")
         finding = lost_finding(
-            parse(lost.descriptor), task.origin, lost.voice, lost.kind, lost.message, self.plan.subject
+            parse(lost.descriptor), task.number, lost.voice, lost.kind, lost.message, self.plan.subject
         )
         self.outcome.take(TaskResult(task, OperationRecord(), [finding]))
         self.again.append(replace(task, casualties=task.casualties | {lost.casualty}))

@@ -31,19 +31,14 @@ Key = tuple[str, str, str | None, str]
 SEEDS = 8
 #: How many random configurations are probed for the condition of a finding, and three times that in all.
 PROBES = 30
-#: Verdicts whose cases may be shrunk beyond what is drawn: whoever refuses what is not valid is not wrong.
-BEYOND = ("wrong", "nondeterministic", "mutates-input")
+#: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
+#: wrong.
+VALID = ("wrong", "nondeterministic", "mutates-input")
+#: What is accepted and should not be may be shrunk to anything that all others refuse.
+ACCEPTED = "accepts-invalid"
 #: Time for each finding; a reference may have to compile whatever it is asked.
 SHRINK_SECONDS = 8.0
 PROBE_SECONDS = 8.0
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a case came from: the stream of configurations and how many were drawn from it."""
-
-    number: int
-    count: int
 
 
 @dataclass
@@ -52,7 +47,8 @@ class Finding:
 
     key: Key
     first: Case
-    origin: Origin
+    #: The number of the stream that the configuration came from.
+    origin: int
     verdict: Verdict
     count: int = 1
     minimal: Case | None = None
@@ -92,14 +88,14 @@ class Finding:
         }
 
 
-def findings_of(operation: Operation, judgement: Judgement, origin: Origin) -> Iterator[Finding]:
+def findings_of(operation: Operation, judgement: Judgement, origin: int) -> Iterator[Finding]:
     """The findings that one judged case makes."""
     for verdict in judgement.verdicts:
         key = (verdict.guilty, operation.name, verdict.tensor, verdict.verdict)
         yield Finding(key, judgement.case, origin, verdict)
 
 
-def lost_finding(case: Case, origin: Origin, voice: str, kind: str, message: str, subject: Subject) -> Finding:
+def lost_finding(case: Case, origin: int, voice: str, kind: str, message: str, subject: Subject) -> Finding:
     """The finding of a process that died or hung: not shrunk, and its script may do the same."""
     known = catalogue.operation(case.configuration.op)
     verdict = Verdict(voice, kind, None, message)
@@ -108,8 +104,10 @@ def lost_finding(case: Case, origin: Origin, voice: str, kind: str, message: str
     return Finding((voice, known.name, None, kind), case, origin, verdict, script=text)
 
 
-def _witnesses(panel: Panel, guilty: str) -> Panel:
+def _witnesses(panel: Panel, guilty: str, kind: str) -> Panel:
     """The part of a panel that shows this party's guilt: shrinking asks nobody else."""
+    if kind == ACCEPTED:
+        return panel
     if guilty == SUBJECT:
         return replace(panel, references=())
     if guilty in (EQUATIONS, UNDETERMINED):
@@ -134,7 +132,7 @@ class _Inquiry:
         if self.deadly(case):
             return None
         try:
-            if self.key[2] in BEYOND:
+            if self.key[2] in VALID:
                 # shrinking may leave what is valid: Mint says so, where the equations would compute something
                 self.operation.function(*make_inputs(self.operation, case).values(), **case.configuration.hyper)
             judgement = judge(self.operation, case, self.panel)
@@ -158,7 +156,7 @@ def explain(
     """Shrink a finding, infer its condition and write its script; what is `deadly` to a process is not run."""
     guilty, _, tensor, kind = finding.key
     first = finding.first
-    inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty), deadly)
+    inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty, kind), deadly)
     if not inquiry.fails(first):
         inquiry.panel = panel  # the guilt shows only against the whole panel: whoever arbitrates is needed
     fill = next((f for f in ("integers", "normal") if inquiry.fails(replace(first, fill=f, seed=0))), first.fill)
@@ -172,12 +170,11 @@ def explain(
 
     smallest = shrink(
         _strategy(operation, first.configuration),
-        finding.origin.number,
+        finding.origin,
         first.configuration,
-        finding.origin.count,
         lambda configuration: failing(configuration) is not None,
         SHRINK_SECONDS,
-        beyond=kind in BEYOND,
+        beyond=kind in VALID or (kind == ACCEPTED and bool(panel.references)),
     )
     minimal = failing(smallest) or first
     judgement = judge(operation, minimal, panel)
@@ -205,7 +202,7 @@ def _condition(inquiry: _Inquiry, finding: Finding, minimal: Case) -> Condition:
         return Condition(f"{finding.first.configuration.invalid} is invalid", 1, 0)
     cases: dict[bool | None, list[Case]] = {True: [minimal, finding.first], False: [], None: []}
     deadline = time.monotonic() + PROBE_SECONDS
-    for case in _probes(inquiry.operation, finding.origin.number + 1, minimal):
+    for case in _probes(inquiry.operation, finding.origin, minimal):
         cases[inquiry.fails(case)].append(case)
         if time.monotonic() > deadline:
             break

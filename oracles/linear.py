@@ -122,6 +122,9 @@ def grouped_formula(mat_a: Any, mat_b: Any, offs: Any = None) -> Any:
 
 def grouped_torch(F: Any, a: Any, b: Any, offs: Any = None) -> Any:
     """PyTorch's own in the dtypes that it has, every axis padded to multiples of 16 bytes; its matmul in float64."""
+    fits = a.shape[-1] == b.shape[-2] and (offs is not None or a.shape[0] == b.shape[0])
+    if not fits:
+        return F.grouped_mm(a, b, offs=offs)  # what it refuses, in every dtype
     if a.dtype.itemsize == 8:
         if offs is None:
             return a @ b

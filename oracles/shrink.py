@@ -36,7 +36,6 @@ def shrink(
     strategy: st.SearchStrategy[Configuration],
     number: int,
     start: Configuration,
-    count: int,
     fails: Callable[[Configuration], bool],
     seconds: float,
     *,
@@ -44,12 +43,12 @@ def shrink(
 ) -> Configuration:
     """The simplest failing configuration that is found from `start` within a time budget.
 
-    `start` is among the first `count` examples that `strategy` draws from the stream `number`: Hypothesis
-    is made to draw them again, and takes its shrinking from there. What it ends with is then simplified by hand,
+    `start` is what `strategy` draws from the stream `number` (see `draw.example`): Hypothesis is made to draw it again,
+    and takes its shrinking from there. What it ends with is then simplified by hand,
     with `beyond` also to what the strategy would not draw: then `fails` must be false for what is not valid.
     """
     deadline = time.monotonic() + seconds
-    best = _shrunk(strategy, number, start, count, fails, deadline)
+    best = _shrunk(strategy, number, start, fails, deadline)
     tried: set[Configuration] = set()
     smaller = beyond
     while smaller:
@@ -69,7 +68,6 @@ def _shrunk(
     strategy: st.SearchStrategy[Configuration],
     number: int,
     start: Configuration,
-    count: int,
     fails: Callable[[Configuration], bool],
     deadline: float,
 ) -> Configuration:
@@ -77,7 +75,7 @@ def _shrunk(
     reached = False
 
     @seed(number)
-    @settings(SOURCE, max_examples=count + 1, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
+    @settings(SOURCE, max_examples=2, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
     @given(strategy)
     def search(configuration: Configuration) -> None:
         nonlocal best, reached

@@ -8,16 +8,16 @@ from typing import Any
 
 from oracles.catalogue import operation
 from oracles.configuration import Case
-from oracles.draw import configurations, invalid_configurations, sample
+from oracles.draw import configurations, example, invalid_configurations, stream
 from oracles.fill import FILLS
-from oracles.finding import Finding, Origin, explain, findings_of
+from oracles.finding import Finding, explain, findings_of
 from oracles.judge import judge
 from oracles.record import OperationRecord
 from oracles.worker import Casualty, excluded, opened, panel
 
-#: Configurations in a task; each is judged with every fill, and one invalid one is added.
-CONFIGURATIONS = 4
-#: In the first rounds over the operations a task has fewer: a short campaign is to reach them all.
+#: Configurations in a task; each is judged with every other fill, and one invalid one is added.
+CONFIGURATIONS = 8
+#: In the first rounds over the operations a task has fewer, with every fill: a short campaign is to reach them all.
 FIRST_ROUNDS, FIRST_CONFIGURATIONS = 2, 2
 
 
@@ -39,13 +39,16 @@ class Task:
     @property
     def cases(self) -> int:
         """How many cases there are in it."""
-        return self.configurations * len(FILLS) + 1
+        return sum(len(self.fills(place)) for place in range(self.configurations)) + 1
+
+    def fills(self, place: int) -> tuple[str, ...]:
+        """The fills of the configuration at this place."""
+        return tuple(FILLS) if self.index < FIRST_ROUNDS else tuple(FILLS)[place % 2 :: 2]
 
     @property
-    def origin(self) -> Origin:
-        """The stream of configurations of this batch, from (campaign seed, op, dtype, index) alone."""
-        text = f"{self.seed} {self.op} {self.dtype} {self.index}"
-        return Origin(zlib.crc32(text.encode()), self.configurations)
+    def number(self) -> int:
+        """The number of this batch's sample, from (campaign seed, op, dtype, index) alone."""
+        return zlib.crc32(f"{self.seed} {self.op} {self.dtype} {self.index}".encode())
 
 
 @dataclass
@@ -72,22 +75,21 @@ def run(task: Task) -> TaskResult:
     op = operation(task.op)
     jury = panel(task.op)
     result = TaskResult(task)
-    drawn = sample(configurations(op, (task.dtype,)), task.origin.number, task.origin.count)
-    result.record.configurations = len(drawn)
-    cases = [
-        Case(configuration, fill, task.origin.number + place)
-        for place, configuration in enumerate(drawn)
-        for fill in FILLS
-    ]
-    cases += [
-        Case(configuration, "normal", task.origin.number)
-        for configuration in sample(invalid_configurations(op, (task.dtype,)), task.origin.number, 1)
-    ]
+    dtypes = (task.dtype,)
+    strategy = configurations(op, dtypes)
+    cases: list[tuple[int, Case]] = []
+    for place in range(task.configurations):
+        origin = stream(task.number, place)
+        drawn = example(strategy, origin)
+        cases += [(origin, Case(drawn, fill, task.number + place)) for fill in task.fills(place)]
+    result.record.configurations = task.configurations
+    origin = stream(task.number, task.configurations)
+    cases.append((origin, Case(example(invalid_configurations(op, dtypes), origin), "normal", task.number)))
     seen: dict[Any, Finding] = {}
-    for case in cases:
+    for origin, case in cases:
         judgement = judge(op, case, jury.without(excluded(case, task.casualties)))
         result.record.add(judgement)
-        for finding in findings_of(op, judgement, task.origin):
+        for finding in findings_of(op, judgement, origin):
             if finding.key in seen:
                 seen[finding.key].count += 1
             else:

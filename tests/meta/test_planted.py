@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from oracles.catalogue import operation, parse
 from oracles.configuration import Configuration
 from oracles.finding import Finding
 from oracles.judge import judge
+from oracles.judgement import UNDETERMINED
 from oracles.numpy_voice import NumpyVoice
 from oracles.panel import Panel, open_voice
 from oracles.precision import available_dtypes
@@ -100,7 +102,12 @@ def test_a_planted_bug_is_found_and_shrunk(
     jury = Panel(NumpyVoice(bug.subject), references)
     due = first_finding(bug, jury, monkeypatch)
     assert due is not None, f"not found within {CASES} cases"
-    assert {verdict.guilty for verdict in judge(op, due.first, jury).verdicts} == {SUBJECT}
+    # nobody is accused who is not without the bug (PyTorch has bugs of its own)
+    innocent = replace(jury, subject=NumpyVoice(op.function))
+    accused, otherwise = ({v.key for v in judge(op, due.first, panel).verdicts} for panel in (jury, innocent))
+    guilty = {guilty for guilty, *_ in accused - otherwise}
+    assert SUBJECT in guilty
+    assert guilty <= {SUBJECT, UNDETERMINED}
 
     explained = finding.explain(op, due, jury, Subject())
     assert explained.minimal is not None

@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_cases_to_one_worker_or_two():
 
 
 def test_another_seed_gives_other_cases():
-    one, again, other = (next(plan(seed=seed).tasks()).origin for seed in (1, 1, 2))
+    one, again, other = (next(plan(seed=seed).tasks()).number for seed in (1, 1, 2))
     assert one == again != other
 
 
@@ -124,7 +124,7 @@ def test_tasks_go_over_all_operations_in_one_dtype_and_then_in_the_next():
     first = [next(tasks) for _ in range(6)]
     assert [task.op for task in first] == ["relu", "tanh"] * 3
     assert [task.dtype for task in first[::2]] == ["float32", "float16", "float32"]
-    assert len({(task.op, task.origin.number) for task in first}) == 6
+    assert len({(task.op, task.number) for task in first}) == 6
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")

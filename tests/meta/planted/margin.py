@@ -91,8 +91,8 @@ def swapped_distance_moves_one_end_only(
 @plant(
     "cosine_embedding_loss",
     "gx1",
-    "x1=(1,) x2=(1,) target=() margin=0.359",
-    "x1=(1,1) x2=(1,1) target=(1,) margin=0.359",
+    "x1=(2,) x2=(2,) target=() margin=0.359",
+    "x1=(1,2) x2=(1,2) target=(1,) margin=0.359",
     also=wrong("gx2"),
     condition=("margin",),
 )
