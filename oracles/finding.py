@@ -30,7 +30,7 @@ Key = tuple[str, str, str | None, str]
 #: How many seeds are tried beside the one that failed when a case is made smaller.
 SEEDS = 8
 #: How many random configurations are probed for the condition of a finding, and three times that in all.
-PROBES = 30
+PROBES = 45
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
 VALID = ("wrong", "nondeterministic", "mutates-input")
@@ -159,7 +159,9 @@ def explain(
     inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty, kind), deadly)
     if not inquiry.fails(first):
         inquiry.panel = panel  # the guilt shows only against the whole panel: whoever arbitrates is needed
-    fill = next((f for f in ("integers", "normal") if inquiry.fails(replace(first, fill=f, seed=0))), first.fill)
+    fill = next(
+        (f for f in ("integers", "ties", "normal") if inquiry.fails(replace(first, fill=f, seed=0))), first.fill
+    )
 
     def failing(configuration: Configuration) -> Case | None:
         # other shapes have other values: one seed may miss what another shows, and the fewer values the more so

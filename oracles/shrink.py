@@ -13,7 +13,7 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from oracles.configuration import FAST, Configuration
-from oracles.draw import SOURCE
+from oracles.draw import SOURCE, second
 
 
 class _StillFails(Exception):
@@ -76,7 +76,7 @@ def _shrunk(
 
     @seed(number)
     @settings(SOURCE, max_examples=2, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
-    @given(strategy)
+    @given(second(strategy))
     def search(configuration: Configuration) -> None:
         nonlocal best, reached
         reached = reached or configuration == start

@@ -50,7 +50,7 @@ def alpha_in_the_forward_only(x: Array, *, alpha: float = 1.0) -> tuple[Array, V
     return mint.elu(x, alpha=alpha)[0], mint.elu(x)[1]
 
 
-@plant("sigmoid", "y", SCALAR, also=wrong("gx"))
+@plant("sigmoid", "y", SCALAR, "x=(2,)", also=wrong("gx"))
 @differentiable
 def exponential_overflows(x: Array) -> tuple[Array, Vjp]:
     """exp(x)/(1 + exp(x)) is ∞/∞ for large x."""

@@ -22,7 +22,7 @@ def lengths(x: Array, axes: int, output_size: Any) -> tuple[int, ...]:
     "x=(1,3) output_size=2",
     "x=(1,2) output_size=3",
     also=wrong("gx"),
-    condition=("not divide the map",),
+    condition=("the map",),
 )
 def windows_of_one_stride(x: Array, *, output_size: Any) -> tuple[Array, Vjp]:
     """The window is ⌊m/o⌋ long everywhere, and the rest of the map is left out."""
@@ -59,7 +59,7 @@ def share_not_divided(x: Array, *, output_size: Any) -> tuple[Array, Vjp]:
     return y, replacing(vjp, 0, lambda gy: vjp((gy * divisor[0]).astype(x.dtype))[0])
 
 
-@plant("adaptive_avg_pool3d", "gx", "x=(1,1,1,1) output_size=(2,1,1)", condition=("not divide the map",))
+@plant("adaptive_avg_pool3d", "gx", "x=(1,1,1,1) output_size=(2,1,1)", condition=("the map",))
 def overlap_averaged(x: Array, *, output_size: Any) -> tuple[Array, Vjp]:
     """An element that several windows have along the first axis gets the mean of their shares."""
     y, vjp = mint.adaptive_avg_pool3d(x, output_size=output_size)
@@ -104,7 +104,7 @@ def indices_in_the_other_order(x: Array, *, output_size: Any, return_indices: bo
     return (y, column * x.shape[-2] + row), vjp
 
 
-@plant("adaptive_max_pool3d", "gx", "x=(1,1,1,1) output_size=2", condition=("not divide the map",))
+@plant("adaptive_max_pool3d", "gx", "x=(1,1,1,1) output_size=2", condition=("the map",))
 def shared_maximum_overwritten(x: Array, *, output_size: Any, return_indices: bool = False) -> tuple[Any, Vjp]:
     """Where windows share their maximum, the last one's gradient replaces the others'."""
     result, vjp = mint.adaptive_max_pool3d(x, output_size=output_size, return_indices=return_indices)

@@ -70,6 +70,7 @@ def eps_on_the_other_side(x1: Array, x2: Array, *, eps: float = 1e-6, **hyper: A
     "x1=(1,) x2=(1,1)",
     "x1=(1,1) x2=(2,1)",
     "x1=(1,) x2=(2,1)",
+    "x1=(1,) x2=(2,) p=inf",
 )
 def broadcast_not_summed(x1: Array, x2: Array, **hyper: Any) -> tuple[Array, Vjp]:
     """What was stretched receives the gradient of its last copy alone."""

@@ -22,6 +22,7 @@ RESIZING: Any = import_module("mint.interpolate")
     "x=(1,1,2,1) mode=bilinear size=(3,1)",
     "x=(1,1,2,1) mode=bicubic size=(3,1)",
     "x=(1,1,2,1,1) mode=trilinear size=(3,1,1)",
+    "x=(1,1,1,2) mode=bilinear scale_factor=2",
     also=wrong("gx"),
 )
 def corners_instead_of_centres(x: Array, **hyper: Any) -> tuple[Array, Vjp]:
@@ -94,7 +95,14 @@ def nearest_is_rounded(x: Array, **hyper: Any) -> tuple[Array, Vjp]:
     return mint.interpolate(x, **{**hyper, "mode": "nearest-exact"})
 
 
-@plant("interpolate", "gx", "x=(1,1,2) mode=area size=1", "x=(1,1,2) mode=area size=3", condition=("mode = 'area'",))
+@plant(
+    "interpolate",
+    "gx",
+    "x=(1,1,2) mode=area size=1",
+    "x=(1,1,2) mode=area size=3",
+    "x=(1,1,1,2) mode=area scale_factor=(1,0.5)",
+    condition=("mode = 'area'",),
+)
 def mean_forgotten_in_dx(x: Array, **hyper: Any) -> tuple[Array, Vjp]:
     """The gradient of a mean is that of a sum."""
     y, vjp = mint.interpolate(x, **hyper)

@@ -16,7 +16,7 @@ TWO_CLASSES = "x=(1,2) target=(1,)", "x=(2,) target=()"
     "cross_entropy",
     "gx",
     *(f"{shapes} label_smoothing=0.1" for shapes in TWO_CLASSES),
-    also=wrong("gweight"),
+    also=wrong("gweight", "gtarget"),
     condition=("label_smoothing is not 0",),
 )
 def smoothing_in_the_forward_only(

@@ -33,7 +33,6 @@ def variance_stays_biased(
     "new_mean",
     f"{PAIR} running_mean=(1,) running_var=(1,) momentum=1.0",
     also=wrong("new_var"),
-    condition=("training",),
 )
 def momentum_the_other_way_round(
     x: Array, running_mean: Array | None = None, running_var: Array | None = None, *parameters: Any, **hyper: Any
@@ -125,7 +124,7 @@ def weight_missing_in_the_gradient(
     return result, lambda gy: (bare(gy)[0], *vjp(gy)[1:])
 
 
-@plant("rms_norm", "y", "x=(3,3) normalized_shape=3", also=wrong("gx", "gweight"))
+@plant("rms_norm", "y", "x=(3,3) normalized_shape=3", also=(*wrong("gx", "gweight"), (None, "accepts-invalid")))
 @differentiable(wide=True)
 def eps_outside_of_the_root(
     x: Array, weight: Array | None = None, *, normalized_shape: tuple[int, ...], eps: float | None = None

@@ -22,7 +22,13 @@ def windows(x: Array, fill: float, hyper: dict[str, Any]) -> tuple[Array, Any]:
     return gather(x, window, fill), window
 
 
-@plant("max_pool2d", "y", "x=(1,1,1,1) kernel_size=2 stride=1 padding=1", condition=("past the map",))
+@plant(
+    "max_pool2d",
+    "y",
+    "x=(1,1,1,1) kernel_size=2 stride=1 padding=1",
+    "x=(1,1,1,2) kernel_size=(2,1) padding=(1,0)",
+    condition=("past the map",),
+)
 def padded_with_zero(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """The padding counts as 0, and not as −∞."""
     result, vjp = mint.max_pool2d(x, **hyper)

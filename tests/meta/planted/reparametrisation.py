@@ -79,7 +79,7 @@ def length_taken_for_constant(v: Array, g: Array, *, dim: int | None = 0) -> tup
     return w, replacing(vjp, 0, slip)
 
 
-@plant("spectral_norm", "gweight", "weight=(1,1) u=(1,) v=(1,)")
+@plant("spectral_norm", "gweight", "weight=(1,1) u=(1,) v=(1,)", "weight=(1,2,2) u=(1,) v=(4,)")
 def norm_taken_for_constant(weight: Array, u: Array, v: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """The gradient is gy/σ: σ is taken for a number that does not depend on the weight."""
     (y, new_u, new_v), vjp = mint.spectral_norm(weight, u, v, **hyper)

@@ -20,6 +20,8 @@ def gradient_to_all_with_one_index(x: Array, indices: Array, **hyper: Any) -> tu
     """Each of several elements with one index gets the gradient, as in PyTorch."""
     y, vjp = mint.max_unpool1d(x, indices, **hyper)
     maps, count = flat(x, 1)
+    if not x.size:
+        return y, vjp
 
     def slip(gy: Array) -> Array:
         return np.take_along_axis(gy.reshape(maps, -1), indices.reshape(maps, count), 1).reshape(x.shape)
@@ -42,6 +44,7 @@ def added_up(x: Array, indices: Array, **hyper: Any) -> tuple[Array, Vjp]:
     "y",
     "x=(1,1,1,1,1) indices=(1,1,1,1,1) kernel_size=1 stride=2 output_size=(2,1,1)",
     "x=(1,1,1,1,1) indices=(1,1,1,1,1) kernel_size=2 output_size=(1,1,1)",
+    "x=(1,1,1,1) indices=(1,1,1,1) kernel_size=(2,1,1) output_size=(3,1,1)",
     condition=("output_size is given",),
 )
 def output_size_ignored(x: Array, indices: Array, *, output_size: Any = None, **hyper: Any) -> tuple[Array, Vjp]:
