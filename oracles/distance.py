@@ -363,5 +363,12 @@ pdist = Operation(
     jax=pdist_jax,
     exact=adds_exactly,
     nonfinite=UNJUDGED,
-    limitations=(Limitation("jax", TIES_IN_JAX, applies=ties_in_jax, tensors=("gx",)),),
+    limitations=(
+        Limitation("jax", TIES_IN_JAX, applies=ties_in_jax, tensors=("gx",)),
+        Limitation(
+            "torch",
+            "PyTorch's gradient kills the process where there are no rows: it is not called",
+            applies=lambda case: case.configuration.shapes["x"][0] == 0,
+        ),
+    ),
 )

@@ -266,7 +266,9 @@ def spoil_targets(draw: st.DrawFn, shapes: Shapes, hyper: Hyper) -> tuple[str, S
     """The same, or targets that are no class, or that are not one for each sample."""
     what = draw(st.sampled_from(("clusters", "clusters", "target", "shape")))
     if what == "clusters" and len(shapes["x"]) == 2:
-        return spoil_clusters(draw, shapes, hyper)
+        spoiled = spoil_clusters(draw, shapes, hyper)
+        # PyTorch looks at those clusters only that a target is in
+        return ("target", shapes, hyper) if spoiled[0] in TAIL else spoiled
     if what == "shape":
         return what, {**shapes, "target": (*shapes["target"], 1)}, hyper
     return "target", shapes, hyper

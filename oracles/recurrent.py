@@ -98,7 +98,7 @@ def draw_layers(
 
 def spoil_layers(draw: st.DrawFn, shapes: Shapes, hyper: Hyper) -> tuple[str, Shapes, Hyper]:
     """No steps, lengths that are none, arrays that do not fit or are too few, no probability, no such nonlinearity."""
-    given = [name for name in ("h_0", "c_0", "lengths", "mask") if name in shapes]
+    given = [name for name in ("h_0", "c_0", "lengths") if name in shapes]
     several = ["nonlinearity"] if "nonlinearity" in hyper else []
     what = draw(st.sampled_from(("x", "num_layers", "dropout", "weights", *several, *given)))
     if what == "nonlinearity":

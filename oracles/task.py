@@ -15,7 +15,7 @@ from oracles.judge import judge
 from oracles.record import OperationRecord
 from oracles.worker import Casualty, excluded, opened, panel
 
-#: Configurations in a task; each is judged with every other fill, and one invalid one is added.
+#: Configurations in a task; each is judged with every other fill.
 CONFIGURATIONS = 8
 #: In the first rounds over the operations a task has fewer, with every fill: a short campaign is to reach them all.
 FIRST_ROUNDS, FIRST_CONFIGURATIONS = 2, 2
@@ -39,7 +39,12 @@ class Task:
     @property
     def cases(self) -> int:
         """How many cases there are in it."""
-        return sum(len(self.fills(place)) for place in range(self.configurations)) + 1
+        return sum(len(self.fills(place)) for place in range(self.configurations)) + self.invalid
+
+    @property
+    def invalid(self) -> int:
+        """How many configurations there are that are not valid: a few per hundred cases."""
+        return 1 if self.index < FIRST_ROUNDS else 2
 
     def fills(self, place: int) -> tuple[str, ...]:
         """The fills of the configuration at this place."""
@@ -83,8 +88,9 @@ def run(task: Task) -> TaskResult:
         drawn = example(strategy, origin)
         cases += [(origin, Case(drawn, fill, task.number + place)) for fill in task.fills(place)]
     result.record.configurations = task.configurations
-    origin = stream(task.number, task.configurations)
-    cases.append((origin, Case(example(invalid_configurations(op, dtypes), origin), "normal", task.number)))
+    for place in range(task.configurations, task.configurations + task.invalid):
+        origin = stream(task.number, place)
+        cases.append((origin, Case(example(invalid_configurations(op, dtypes), origin), "normal", task.number)))
     seen: dict[Any, Finding] = {}
     for origin, case in cases:
         judgement = judge(op, case, jury.without(excluded(case, task.casualties)))

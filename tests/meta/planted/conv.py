@@ -12,7 +12,13 @@ from oracles.window import each_axis, pad_pairs
 from tests.meta.planted.bug import Array, Vjp, plant, replacing, wrong
 
 
-@plant("conv2d", "gx", "x=(1,1,2,1) w=(1,1,2,1)", condition=("the kernel is larger than 1",))
+@plant(
+    "conv2d",
+    "gx",
+    "x=(1,1,2,1) w=(1,1,2,1)",
+    "x=(1,1,1,1) w=(1,1,2,1) padding=1",
+    condition=("the kernel is larger than 1",),
+)
 def kernel_not_rotated(x: Array, w: Array, b: Array | None = None, **hyper: Any) -> tuple[Array, Vjp]:
     """The kernel is not rotated by 180° on the way to dx."""
     y, vjp = mint.conv2d(x, w, b, **hyper)

@@ -12,7 +12,14 @@ from mint.distance import COMPUTE_MODES
 from tests.meta.planted.bug import Array, Vjp, plant, replacing, wrong
 
 
-@plant("cosine_similarity", "y", "x1=(1,2) x2=(1,2) dim=0", also=wrong("gx1", "gx2"), condition=("dim",))
+@plant(
+    "cosine_similarity",
+    "y",
+    "x1=(1,2) x2=(1,2) dim=0",
+    "x1=(1,1,1) x2=(1,1,2)",
+    also=wrong("gx1", "gx2"),
+    condition=("dim",),
+)
 def over_the_last_axis(x1: Array, x2: Array, *, dim: int = 1, **hyper: Any) -> tuple[Array, Vjp]:
     """The last axis, whatever dim is, with the shape that is due."""
     y, vjp = mint.cosine_similarity(x1, x2, dim=dim, **hyper)

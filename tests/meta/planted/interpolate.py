@@ -19,6 +19,7 @@ RESIZING: Any = import_module("mint.interpolate")
     "interpolate",
     "y",
     "x=(1,1,2) mode=linear size=3",
+    "x=(1,1,2) mode=linear scale_factor=2",
     "x=(1,1,2,1) mode=bilinear size=(3,1)",
     "x=(1,1,2,1) mode=bicubic size=(3,1)",
     "x=(1,1,2,1,1) mode=trilinear size=(3,1,1)",

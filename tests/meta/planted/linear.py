@@ -32,7 +32,15 @@ def gradient_accumulated(x: Array, w: Array, b: Array | None = None) -> tuple[Ar
 
 
 # rounding some seventeen sums shows only now and then: a second row is a second try
-@plant("linear", "y", "x=(33,) w=(1,33)", "x=(2,33) w=(1,33)", "x=(1,33) w=(8,33)", dtypes=("float16",))
+@plant(
+    "linear",
+    "y",
+    "x=(33,) w=(1,33)",
+    "x=(2,33) w=(1,33)",
+    "x=(1,33) w=(8,33)",
+    "x=(3,33) w=(1,33)",
+    dtypes=("float16",),
+)
 def accumulated_in_float16(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
     """The products are added up in float16, one after the other."""
     y, vjp = mint.linear(x, w, b)
@@ -74,7 +82,13 @@ def inputs_exchanged_in_the_gradient(
 CLUSTER = "head_weight=(3,1) down0=(1,1) up0=(1,1) cutoffs=(2,)"
 
 
-@plant("adaptive_log_softmax", "ghead_weight", f"x=(1,1) {CLUSTER}", also=wrong("gx", "ghead_bias"))
+@plant(
+    "adaptive_log_softmax",
+    "ghead_weight",
+    f"x=(1,1) {CLUSTER}",
+    "x=(1,3) head_weight=(3,3) down0=(1,3) up0=(1,1) cutoffs=(2,)",
+    also=wrong("gx", "ghead_bias"),
+)
 def cluster_is_certain(
     x: Array, head_weight: Array, head_bias: Array | None = None, *tail: Array, cutoffs: tuple[int, ...]
 ) -> tuple[Array, Vjp]:

@@ -90,7 +90,7 @@ def factor_two_missing_for_the_target(
 
 
 # the error of n rounded sums grows like √n/4 units: some 200 terms until it is past the limit
-@plant("mse_loss", "y", *(f"x={n} target={n}" for n in ("(17,5,5)", "(17,12)")), dtypes=("float16",))
+@plant("mse_loss", "y", *(f"x={n} target={n}" for n in ("(17,5,5)", "(17,12)", "(204,)")), dtypes=("float16",))
 def accumulated_in_float16(
     x: Array, target: Array, weight: Array | None = None, *, reduction: str = "mean"
 ) -> tuple[Array, Vjp]:

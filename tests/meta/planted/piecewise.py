@@ -71,7 +71,7 @@ def gradient_of_the_value(x: Array, *, threshold: float, value: float) -> tuple[
 def both_sides_counted(x: Array, weight: Array) -> tuple[Array, Vjp]:
     """The weight's gradient sums over positive elements as well."""
     y, vjp = mint.prelu(x, weight)
-    _, everywhere = mint.prelu(-abs(x), weight)
+    _, everywhere = mint.prelu(np.asarray(-abs(x)), weight)
     return y, replacing(vjp, 1, lambda gy: everywhere(-gy * np.sign(x).astype(x.dtype))[1])
 
 
