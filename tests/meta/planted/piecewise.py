@@ -72,7 +72,7 @@ def both_sides_counted(x: Array, weight: Array) -> tuple[Array, Vjp]:
     """The weight's gradient sums over positive elements as well."""
     y, vjp = mint.prelu(x, weight)
     _, everywhere = mint.prelu(np.asarray(-abs(x)), weight)
-    return y, replacing(vjp, 1, lambda gy: everywhere(-gy * np.sign(x).astype(x.dtype))[1])
+    return y, replacing(vjp, 1, lambda gy: everywhere(np.asarray(-gy * np.sign(x), x.dtype))[1])
 
 
 @plant("rrelu", "gx", f"{SCALAR} slope=(1,) training=True", condition=("training",))
