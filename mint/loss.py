@@ -291,7 +291,8 @@ def _cross_entropy(
         gw = weighed(-log_p * s)
         gtarget = None
         if probable:
-            gtarget = hard * (-w * log_p * s)
+            # with ε = 1 the target has no part in l, though log p may be infinite
+            gtarget = hard * (-w * log_p * s) if hard else np.zeros_like(x)
         else:
             # an ignored row has no part in l, whatever it holds
             gx = np.where(counts, gx, 0)

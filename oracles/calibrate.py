@@ -115,8 +115,8 @@ def as_limit(ratio: float, arithmetic: str) -> float:
     return round(ceil(wanted / digit - 1e-9) * digit, 6)
 
 
-def as_json(found: dict[str, Calibrated], about: dict[str, Any]) -> dict[str, Any]:
-    """The record that `oracles.limits` reads."""
+def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str, Any]) -> dict[str, Any]:
+    """The record that `oracles.limits` reads: every limit with what it came from."""
     limits: dict[str, dict[str, dict[str, Any]]] = {}
     for op, measured in found.items():
         for (tensor, arithmetic), worst in sorted(measured.worst.items()):
@@ -124,6 +124,8 @@ def as_json(found: dict[str, Calibrated], about: dict[str, Any]) -> dict[str, An
                 "limit": as_limit(worst.ratio, arithmetic),
                 "worst": round(worst.ratio, 4),
                 "voice": worst.voice,
+                "configurations": count,
+                "seed": seed,
                 "elements": worst.elements,
                 "descriptor": worst.descriptor,
             }

@@ -326,13 +326,11 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
         for outlier in result.outliers:
             click.echo(f"no rounding: {outlier}")
     about = {
-        "configurations": count,
-        "seed": seed,
         "dtypes": dtypes,
         "margin": calibration.MARGIN,
         "environment": {k: v for k, v in environment().items() if k in ("numpy", "torch", "jax", "blas", "cpu")},
     }
-    record = calibration.as_json(found, about)
+    record = calibration.as_json(found, count, seed, about)
     record["limits"] = {**limits.calibration()["limits"], **record["limits"]}
     calibration.write(record, path)
     click.echo(f"Limits: {path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf, nan
@@ -98,7 +97,8 @@ def _text(value: Any) -> str:
         return repr(value).replace(" ", "")
     # a bare word where it reads back as itself, so that a descriptor can stand between quotes in a shell
     bare = value.split() == [value] and _value(value) == value
-    return value if bare else json.dumps(value).replace(" ", "\\u0020")
+    escaped = value.encode("unicode_escape").decode().replace('"', r"\"").replace(" ", r"\x20")
+    return value if bare else f'"{escaped}"'
 
 
 def _value(text: str) -> Any:

@@ -57,8 +57,9 @@ def test_half_precision_is_computed_in_a_wider_one_and_rounded_once(call, half):
     for wide in (np.float32, np.float64):
         of_wide, wide_vjp = call([a.astype(wide) if is_floating(a) else a for a in arrays])
         wider.append([*of_wide.values(), *wide_vjp(*(g.astype(wide) for g in cotangents))])
-    for result, *expected in zip(results, *wider, strict=True):
-        assert result is None or result.tobytes() in [e.astype(result.dtype).tobytes() for e in expected]
+    with np.errstate(over="ignore"):  # the widest of the expected values may be beyond the half precision's largest
+        for result, *expected in zip(results, *wider, strict=True):
+            assert result is None or result.tobytes() in [e.astype(result.dtype).tobytes() for e in expected]
 
 
 def test_longdouble_keeps_its_digits(call):
@@ -67,7 +68,8 @@ def test_longdouble_keeps_its_digits(call):
         pytest.skip("longdouble is float64 on this platform")
     outputs, gradients = gradients_of(call, call.arrays(np.longdouble))
     for value in (*outputs.values(), *gradients):
-        if is_floating(value):
+        # one element alone may be a count, a constant, or what rounding leaves of a difference
+        if is_floating(value) and value.size > 1:
             # what the operation does not keep of its input it may return as 0 or 1; the loss of what cannot be is ∞
             plain = np.isin(value, (-1, 0, 1)) | ~np.isfinite(value)
             assert plain.all() or (value != value.astype(np.float64))[~plain].any()

@@ -51,7 +51,10 @@ def test_any_hyperparameter_reads_back_as_itself(value):
     assert_round_trip(Case(Configuration("relu", {"x": ()}, {"odd": value}, invalid="odd"), "normal", 1))
 
 
-@pytest.mark.parametrize("value", ["", " ", "1", "1.0", "None", "inf", "nan", "(1,2)", "'", '"', "a b", "é", "\u2028"])
+ODD = ["", " ", "1", "1.0", "None", "inf", "nan", "(1,2)", "'", '"', "a b", "é", "\u2028", " 😀"]
+
+
+@pytest.mark.parametrize("value", ODD)
 def test_a_word_is_not_taken_for_another_value(value):
     configuration = Configuration("relu", {"x": (2,)}, {"word": value}, invalid="word")
     assert parse(f"{configuration}").configuration.hyper["word"] == value
