@@ -162,7 +162,7 @@ def divides_exactly(configuration: Configuration, *, axes: int) -> bool:
     """Every window has a power of two of elements, so that averaging small integers rounds nothing."""
     size = configuration.shapes["x"][-axes:]
     lengths = adaptive_members(size, output_sizes(size, configuration.hyper["output_size"])).sum(-1)
-    return bool((np.bitwise_count(lengths) == 1).all())
+    return bool((lengths & (lengths - 1) == 0).all())
 
 
 def _adaptive(axes: int, kind: str, equations: Callable[..., Any], jax: Callable[..., Any], **more: Any) -> Operation:

@@ -132,6 +132,20 @@ def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str
     return {"version": 1, **about, "limits": limits}
 
 
+def worse(known: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """Of two sets of limits the worse ratio for each operation, tensor and kind of arithmetic.
+
+    >>> worse({"elu": {"y": {"full": {"worst": 1.0}}}}, {"elu": {"y": {"full": {"worst": 0.5}}}})
+    {'elu': {'y': {'full': {'worst': 1.0}}}}
+    """
+    if "worst" in known and "worst" in measured:
+        return max(known, measured, key=lambda figures: figures["worst"])
+    return {
+        key: worse(known[key], measured[key]) if key in known and key in measured else known.get(key, measured.get(key))
+        for key in {**known, **measured}
+    }
+
+
 def write(record: dict[str, Any], path: Path) -> None:
     """Write the record."""
     path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")

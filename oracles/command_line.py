@@ -303,7 +303,10 @@ def report(directories: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: the cores]")
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: the package's limits.json]")
 def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, out: Path | None) -> None:
-    """Measure the worst error ratio of honest implementations and store the limits that follow."""
+    """Measure the worst error ratio of honest implementations and store the limits that follow.
+
+    It adds to what is known: a worse ratio of an earlier calibration stays.
+    """
     from rich.progress import track
 
     from oracles import calibrate as calibration
@@ -331,7 +334,7 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
         "environment": {k: v for k, v in environment().items() if k in ("numpy", "torch", "jax", "blas", "cpu")},
     }
     record = calibration.as_json(found, count, seed, about)
-    record["limits"] = {**limits.calibration()["limits"], **record["limits"]}
+    record["limits"] = calibration.worse(limits.calibration()["limits"], record["limits"])
     calibration.write(record, path)
     click.echo(f"Limits: {path}")
 

@@ -186,7 +186,7 @@ def test_dropout_draws_from_the_generator():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("source", [3, WIDE // 2])
 def test_scores_that_overflow_are_compared_all_the_same(dtype, source):
-    large = dtype(np.finfo(dtype).max) / 16
+    large = dtype(np.finfo(dtype).max / 16)
     if dtype == np.float64 and np.finfo(np.longdouble).maxexp == np.finfo(np.float64).maxexp:
         pytest.skip("there is no wider dtype")
     q, k, v = np.full((1, 1), large), np.full((source, 1), -large), np.zeros((source, 1), dtype)

@@ -42,7 +42,7 @@ def test_the_distance_is_not_rounded_to_the_dtype():
     samples = np.array([[[u, 0]]], np.float16)
     y, _ = mint.fractional_max_pool2d(x, samples, kernel_size=1, output_size=(1, 3))
     assert y.ravel().tolist() == starts(float(u), 4, 1, 3) == [0, 1, 3]
-    assert (1 + u) * np.float16(1.5) == 2 > (1 + float(u)) * 1.5
+    assert (np.float16(1) + u) * np.float16(1.5) == 2 > (1 + float(u)) * 1.5
 
 
 def test_each_axis_and_channel_has_a_sample_of_its_own():
