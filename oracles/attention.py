@@ -583,5 +583,13 @@ multi_head_attention = Operation(
             "no digit after the point",
             applies=has_large_scores,
         ),
+        *(
+            Limitation(
+                reference,
+                "where scores of unlike sizes cancel, what rounding leaves of them decides the softmax",
+                applies=lambda case: case.fill == "wide",
+            )
+            for reference in ("torch", "jax")
+        ),
     ),
 )
