@@ -76,7 +76,8 @@ def spoil_convolution(
     what = draw(st.sampled_from(("hyper", "hyper", "channels", "bias", "axes", "kernel")))
     if what == "hyper":
         more: dict[str, tuple[Any, ...]] = {
-            "dilation": (0, -2, (1,) * (axes + 1)),
+            # PyTorch lets a transposed kernel of one element have a dilation of 0
+            "dilation": (-1 if transposed else 0, -2, (1,) * (axes + 1)),
             "groups": (0, -1, 7),
             "padding": (-1, "both", (0,) * (axes + 1)),
         }

@@ -43,8 +43,8 @@ class Task:
 
     @property
     def invalid(self) -> int:
-        """How many configurations there are that are not valid: every fifth case, each the refusal of one thing."""
-        return 4 if self.index < FIRST_ROUNDS else 8
+        """How many configurations there are that are not valid: every tenth case, each with one thing to refuse."""
+        return 2 if self.index < FIRST_ROUNDS else 4
 
     def fills(self, place: int) -> tuple[str, ...]:
         """The fills of the configuration at this place."""
