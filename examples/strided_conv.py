@@ -21,6 +21,8 @@ def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
         raise ValueError(f"stride must be positive integers, got {stride}")
     if isinstance(p, tuple):
         raise NotImplementedError("padding that differs by side")
+    if x.shape[1] != w.shape[1]:
+        raise ValueError(f"x has {x.shape[1]} channels, w takes {w.shape[1]}")
     kernel_h, kernel_w = w.shape[2:]
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (q, q)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel_h, kernel_w), axis=(2, 3))[:, :, ::s, ::t]

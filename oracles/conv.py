@@ -15,7 +15,7 @@ from oracles.draw import axis_length, batch_size
 from oracles.formula import formula
 from oracles.operation import Array, Hyper, Operation, Shapes, Vjp
 from oracles.pad import flat, pad_formula, pad_jax
-from oracles.window import Window, each_axis, pad_pairs, per_axis, spoil_window, window
+from oracles.window import Window, each_axis, overlap, pad_pairs, per_axis, spoil_window, window
 
 
 def _padding(draw: st.DrawFn, fitted: Window, form: str) -> Any:
@@ -226,13 +226,10 @@ def convolution_features(configuration: Configuration) -> dict[str, bool]:
     axes = len(kernel)
     stride, dilation = (each_axis(hyper.get(name, 1), axes) for name in ("stride", "dilation"))
     pads = pad_pairs(hyper.get("padding", 0), kernel, dilation)
-    rest = [
-        (h + lo + hi - d * (k - 1) - 1) % s
-        for h, k, s, d, (lo, hi) in zip(size, kernel, stride, dilation, pads, strict=True)
-    ]
+    axis = list(zip(size, kernel, stride, dilation, pads, strict=True))
     return {
-        "the windows overlap": any(d * (k - 1) >= s for k, s, d in zip(kernel, stride, dilation, strict=True)),
-        "the stride does not divide": any(rest),
+        "the windows overlap": any(overlap(*each) for each in axis),
+        "the stride does not divide": any((h + lo + hi - d * (k - 1) - 1) % s for h, k, s, d, (lo, hi) in axis),
         "the padding differs by side": any(lo != hi for lo, hi in pads),
         "padding > 0": any(lo or hi for lo, hi in pads),
         "the kernel is larger than 1": any(k > 1 for k in kernel),

@@ -14,7 +14,7 @@ from oracles.configuration import Case, Configuration
 from oracles.draw import configurations, invalid_configurations, sample
 from oracles.fill import FILLS
 from oracles.inputs import make_inputs
-from oracles.judge import judge
+from oracles.judge import judge, quiet
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.operation import Operation
 from oracles.panel import Panel
@@ -23,7 +23,7 @@ from oracles.record import finite
 from oracles.script import script
 from oracles.shrink import shrink
 from oracles.subject import Subject
-from oracles.voice import SUBJECT
+from oracles.voice import SUBJECT, Arrays
 
 #: guilty party, operation, tensor, verdict
 Key = tuple[str, str, str | None, str]
@@ -31,6 +31,8 @@ Key = tuple[str, str, str | None, str]
 SEEDS = 8
 #: How many random configurations are probed for the condition of a finding, and three times that in all.
 PROBES = 45
+#: How many such samples are drawn at most, until there are `ENOUGH` cases that fail and as many that do not.
+BLOCKS, ENOUGH = 8, 12
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
 VALID = ("wrong", "nondeterministic", "mutates-input")
@@ -132,9 +134,12 @@ class _Inquiry:
         if self.deadly(case):
             return None
         try:
+            inputs = make_inputs(self.operation, case)
             if self.key[2] in VALID:
                 # shrinking may leave what is valid: Mint says so, where the equations would compute something
-                self.operation.function(*make_inputs(self.operation, case).values(), **case.configuration.hyper)
+                self.operation.function(*inputs.values(), **case.configuration.hyper)
+            if self.key[0] == SUBJECT and not self._supports(case, inputs):
+                return None
             judgement = judge(self.operation, case, self.panel)
         except Exception:  # a neighbour that the equations cannot compute is no neighbour
             return None
@@ -143,7 +148,24 @@ class _Inquiry:
         guilty, tensor, _ = self.key
         heard = guilty in judgement.answers or guilty in (EQUATIONS, UNDETERMINED)
         judged = tensor is None or guilty in (EQUATIONS, UNDETERMINED) or (guilty, tensor) in judgement.comparisons
-        return False if case.configuration.invalid or (heard and judged) else None
+        if case.configuration.invalid:
+            return False
+        # where there is nothing to get wrong, nothing is told
+        telling = tensor not in judgement.truth or judgement.truth[tensor].size > 0
+        return False if heard and judged and telling else None
+
+    def _supports(self, case: Case, inputs: Arrays) -> bool:
+        """Whether the subject does not say that it has no such thing: cheaper than the truth about it."""
+        assert self.panel.subject is not None
+        self.panel.announce(SUBJECT, case)
+        try:
+            with quiet():
+                self.panel.subject.accepts(self.operation, case, inputs)
+        except NotImplementedError:
+            return False
+        except Exception:
+            return True
+        return True
 
 
 def explain(
@@ -204,16 +226,20 @@ def _condition(inquiry: _Inquiry, finding: Finding, minimal: Case) -> Condition:
         return Condition(f"{finding.first.configuration.invalid} is invalid", 1, 0)
     cases: dict[bool | None, list[Case]] = {True: [minimal, finding.first], False: [], None: []}
     deadline = time.monotonic() + PROBE_SECONDS
-    for case in _probes(inquiry.operation, finding.origin, minimal):
+    for case in neighbours(inquiry.operation, minimal):
         cases[inquiry.fails(case)].append(case)
-        if time.monotonic() > deadline:
+    for block in range(BLOCKS):
+        for case in _probes(inquiry.operation, finding.origin + block, minimal):
+            cases[inquiry.fails(case)].append(case)
+            if time.monotonic() > deadline:
+                break
+        if time.monotonic() > deadline or min(len(cases[True]), len(cases[False])) >= ENOUGH:
             break
     return infer(inquiry.operation, cases[True], cases[False])
 
 
 def _probes(operation: Operation, number: int, minimal: Case) -> Iterator[Case]:
-    """The neighbours first, then random configurations: two in its own dtype and fill for one in any."""
-    yield from neighbours(operation, minimal)
+    """Random configurations: two in its own dtype and fill for one in any."""
     own = sample(configurations(operation, (minimal.configuration.dtype,)), number, 2 * PROBES)
     others = sample(configurations(operation, available_dtypes()), number, PROBES)
     fills = dict.fromkeys((minimal.fill, "normal", "integers", "ties", "special"))

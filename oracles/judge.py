@@ -29,7 +29,8 @@ REFUSALS = (ValueError, TypeError, NotImplementedError)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """No warnings: what overflows on purpose is not news."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
@@ -45,7 +46,7 @@ def _raised(error: BaseException) -> str:
 
 def judge(operation: Operation, case: Case, panel: Panel) -> Judgement:
     """Run every voice of the panel on the same bits and say who is wrong."""
-    with _quiet():
+    with quiet():
         inputs = make_inputs(operation, case)
         if case.configuration.invalid:
             return _judge_refusal(operation, case, panel, inputs)
@@ -142,11 +143,10 @@ class _Trial:
         if case.fill == "subnormal" and voice.name != SUBJECT and dtype in voice.flushes_subnormals:
             judgement.limitations.append((voice.name, f"{voice.name} flushes subnormal numbers to zero"))
             return
-        for limitation in operation.limitations:
-            if limitation.reference == voice.name and limitation.applies(case):
-                judgement.limitations.append((voice.name, limitation.reason))
-                if not limitation.tensors:
-                    return
+        for limitation in operation.limitations_of(voice.name, case):
+            judgement.limitations.append((voice.name, limitation.reason))
+            if not limitation.tensors:
+                return
         self.panel.announce(voice.name, case)
         inputs, cotangents = self._arrays(), self.cotangents
         if voice.name == SUBJECT:
@@ -169,12 +169,8 @@ class _Trial:
         return {name: a for name, a in self.judgement.inputs.items() if name not in self.cotangents}
 
     def _left_out(self, voice: str) -> set[str]:
-        return {
-            tensor
-            for limitation in self.operation.limitations
-            if limitation.reference == voice and limitation.applies(self.case)
-            for tensor in limitation.tensors
-        }
+        limitations = self.operation.limitations_of(voice, self.case)
+        return {tensor for limitation in limitations for tensor in limitation.tensors}
 
     def _compare_all(self) -> set[str]:
         """Compare every tensor of every answer; returns the tensors in which somebody is past the limit."""
@@ -289,7 +285,7 @@ class _Trial:
             return {}
         found = {}
         for voice in self.panel.references:
-            if voice.name not in self.answers:
+            if voice.name not in self.answers or self.operation.limitations_of(voice.name, self.case, as_witness=True):
                 continue
             if dtype == "float64":
                 found[voice.name] = self.answers[voice.name].tensors

@@ -491,6 +491,7 @@ rms_norm = Operation(
             framework,
             f"by default eps is that of float32, or of float64: asked for its word in float64, {name} takes another",
             applies=default_eps,
+            as_witness=True,
         )
         for framework, name in (("torch", "PyTorch"), ("jax", "JAX"))
     ),

@@ -33,13 +33,15 @@ Spoil = Callable[[st.DrawFn, Shapes, Hyper], tuple[str, Shapes, Hyper]]
 class Limitation:
     """A reference that is not compared where `applies`, and the reason why: a difference that is documented.
 
-    `tensors` names the tensors that are left out; empty, the whole case is.
+    `tensors` names the tensors that are left out; empty, the whole case is. Where it is only `as_witness` that the
+    reference is left out, it is compared like any other, but its word in float64 does not count.
     """
 
     reference: str
     reason: str
     applies: Callable[[Case], bool] = lambda case: True
     tensors: tuple[str, ...] = ()
+    as_witness: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +197,14 @@ class Operation:
             {k: v for k, v in (layouts or {}).items() if v != "contiguous"},
             **more,
         )
+
+    def limitations_of(self, reference: str, case: Case, *, as_witness: bool = False) -> list[Limitation]:
+        """The limitations of one reference that apply to a case."""
+        return [
+            limitation
+            for limitation in self.limitations
+            if (limitation.reference, limitation.as_witness) == (reference, as_witness) and limitation.applies(case)
+        ]
 
     def parse(self, descriptor: str) -> Case:
         """The case that a descriptor of this operation names; raises `BadDescriptor` with one line."""

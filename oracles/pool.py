@@ -213,15 +213,11 @@ def has_empty_window(case: Case) -> bool:
 
 def pooling_features(configuration: Configuration) -> dict[str, bool]:
     """Facts that span several hyper-parameters."""
-    hyper = configuration.hyper
-    axes = len(configuration.shapes["x"]) - 2
-    kernel = each_axis(hyper["kernel_size"], axes)
-    stride = each_axis(hyper.get("stride") or kernel, axes)
-    dilation = each_axis(hyper.get("dilation", 1), axes)
+    taps = _taps(configuration)
     return {
-        "the windows overlap": any(d * (k - 1) >= s for k, s, d in zip(kernel, stride, dilation, strict=True)),
+        "the windows overlap": any(bool(np.bincount(tap[tap >= 0]).max(initial=0) > 1) for tap in taps),
         # by padding or by ceil_mode
-        "a window reaches past the map": any(bool((tap < 0).any()) for tap in _taps(configuration)),
+        "a window reaches past the map": any(bool((tap < 0).any()) for tap in taps),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,4 +77,33 @@ class Subject:
         """The voice of the loaded subject for one operation."""
         if function is None:
             return NumpyVoice(operation.function)
-        return open_voice(self.framework, function)
+        return open_voice(self.framework, _told_apart(function, operation))
+
+
+def _told_apart(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    """The function, which now says that it does not support what it has no parameter for.
+
+    That a kernel has no `groups`, or no bias, is no bug of it. Arrays that are left out and come last are not passed.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin or an extension may have none to read
+        return function
+    kinds = [parameter.kind for parameter in parameters]
+    positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = set(operation.defaults) if inspect.Parameter.VAR_KEYWORD in kinds else {p.name for p in parameters}
+
+    @functools.wraps(function)
+    def supporting(*arrays: Any, **hyper: Any) -> Any:
+        given = list(arrays)
+        if inspect.Parameter.VAR_POSITIONAL not in kinds:
+            while len(given) > positional and given[-1] is None:
+                given.pop()
+            if len(given) > positional:
+                raise NotImplementedError(f"it takes {positional} arrays")
+        unknown = [name for name in hyper if name not in known]
+        if unknown:
+            raise NotImplementedError(f"it takes no {', '.join(unknown)}")
+        return function(*given, **hyper)
+
+    return supporting

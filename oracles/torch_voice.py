@@ -56,12 +56,8 @@ class TorchVoice:
 
     def answer(self, operation: Operation, case: Case, arrays: Arrays, cotangents: Arrays) -> Answer:
         """Outputs, and the gradients of every floating-point input that PyTorch differentiates."""
-        undifferentiated = {
-            tensor
-            for limitation in operation.limitations
-            if limitation.reference == "torch" and self._function is None and limitation.applies(case)
-            for tensor in limitation.tensors
-        }
+        limitations = operation.limitations_of("torch", case) if self._function is None else []
+        undifferentiated = {tensor for limitation in limitations for tensor in limitation.tensors}
         tensors = self._tensors(case, arrays)
         inputs = {}
         for name, tensor in zip(arrays, tensors, strict=True):

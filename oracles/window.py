@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 from oracles.operation import Hyper
@@ -91,6 +92,18 @@ def pad_pairs(padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> P
         return tuple((span // 2, span - span // 2) for span in spans)
     sides = padding if isinstance(padding, tuple) else (padding,) * len(kernel)
     return tuple(side if isinstance(side, tuple) else (side, side) for side in sides)
+
+
+def overlap(length: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> bool:
+    """Whether two windows along an axis share an element of the map; in its padding they may.
+
+    >>> overlap(3, 2, 1, 1, (0, 0)), overlap(1, 2, 1, 1, (0, 0)), overlap(3, 2, 1, 2, (0, 0))
+    (True, False, False)
+    """
+    before, after = padding
+    windows = max(0, (length + before + after - dilation * (kernel - 1) - 1) // stride + 1)
+    taps = np.add.outer(np.arange(windows) * stride, np.arange(kernel) * dilation) - before
+    return bool(np.bincount(taps[(taps >= 0) & (taps < length)]).max(initial=0) > 1)
 
 
 def spoil_window(draw: st.DrawFn, hyper: Hyper, axes: int, **more: Any) -> tuple[str, Hyper]:
