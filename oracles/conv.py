@@ -219,6 +219,19 @@ def convolution_transpose_jax(
     return y if b is None else y + b.reshape(-1, *(1,) * axes)
 
 
+def kernel_features(configuration: Configuration) -> dict[str, bool]:
+    """Facts about kernel and padding."""
+    kernel = configuration.shapes["w"][2:]
+    dilation = each_axis(configuration.hyper.get("dilation", 1), len(kernel))
+    pads = pad_pairs(configuration.hyper.get("padding", 0), kernel, dilation)
+    return {
+        "the padding differs by side": any(lo != hi for lo, hi in pads),
+        "padding > 0": any(lo or hi for lo, hi in pads),
+        "the kernel is larger than 1": any(k > 1 for k in kernel),
+        "the kernel has one element": all(k == 1 for k in kernel),
+    }
+
+
 def convolution_features(configuration: Configuration) -> dict[str, bool]:
     """Facts that span several hyper-parameters."""
     hyper = configuration.hyper
@@ -230,9 +243,9 @@ def convolution_features(configuration: Configuration) -> dict[str, bool]:
     return {
         "the windows overlap": any(overlap(*each) for each in axis),
         "the stride does not divide": any((h + lo + hi - d * (k - 1) - 1) % s for h, k, s, d, (lo, hi) in axis),
-        "the padding differs by side": any(lo != hi for lo, hi in pads),
-        "padding > 0": any(lo or hi for lo, hi in pads),
-        "the kernel is larger than 1": any(k > 1 for k in kernel),
+        **kernel_features(configuration),
+        "the kernel is as large as the map": size == kernel,
+        "there is one kernel per channel": 1 < hyper.get("groups", 1) == configuration.shapes["x"][1],
     }
 
 
@@ -262,6 +275,7 @@ def _transposed(axes: int) -> Operation:
         exact=lambda configuration: True,
         # whether 0·∞ is added at an inserted zero or a cropped tap is not specified
         nonfinite=(),
+        features=kernel_features,
     )
 
 

@@ -274,6 +274,7 @@ grid_sample = Operation(
     jax=grid_sample_jax,
     adjust={"grid": halved},
     exact=exact,
+    features=lambda configuration: {"the map has unequal sides": len(set(configuration.shapes["x"][2:])) > 1},
     limitations=(
         Limitation(
             "torch",

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import mint
+from oracles.configuration import Configuration
 from oracles.draw import axis_lengths
 from oracles.formula import formula
 from oracles.operation import Hyper, Operation, Shapes
@@ -98,6 +99,12 @@ def channel_shuffle_jax(jax: Any, x: Any, *, groups: int) -> Any:
     return jnp.reshape(jnp.swapaxes(split, 1, 2), x.shape)
 
 
+def pixel_features(configuration: Configuration) -> dict[str, bool]:
+    """How many maps there are of full size."""
+    factor = configuration.hyper.get("upscale_factor", 1)
+    return {"there are several channels": configuration.shapes["x"][-3] > factor * factor}
+
+
 pixel_shuffle = Operation(
     function=mint.pixel_shuffle,
     draw=draw_pixel_shuffle,
@@ -105,6 +112,7 @@ pixel_shuffle = Operation(
     equations=pixel_shuffle_formula,
     jax=pixel_shuffle_jax,
     exact=lambda configuration: True,
+    features=pixel_features,
 )
 
 pixel_unshuffle = Operation(
@@ -114,6 +122,7 @@ pixel_unshuffle = Operation(
     equations=pixel_unshuffle_formula,
     jax=pixel_unshuffle_jax,
     exact=lambda configuration: True,
+    features=pixel_features,
 )
 
 channel_shuffle = Operation(

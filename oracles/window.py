@@ -56,6 +56,8 @@ def window(
     """
     most_kernel, most_windows, most_stride, most_dilation = LARGEST[axes]
     dilated = dilated and draw(st.booleans())  # half of the windows that may be: many kernels know no dilation
+    # kernels as large as the map come up along one axis; along all of them they are one matrix product to many
+    whole = draw(st.integers(0, 15)) == 15
     size, kernel, stride, padding, dilation = [], [], [], [], []
     for _ in range(axes):
         k = draw(st.integers(1, most_kernel))
@@ -66,6 +68,8 @@ def window(
         high = draw(st.integers(0, pad(k, span))) if pairs else low
         windows = draw(st.integers(1, most_windows))
         rest = draw(st.integers(0, s - 1))
+        if whole:
+            low, high, windows, rest = 0, 0, 1, 0
         size.append(max(1, (windows - 1) * s + span - low - high + rest))
         kernel.append(k)
         stride.append(s)

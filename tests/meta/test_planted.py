@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from oracles import finding
-from oracles import task as jobs
-from oracles.campaign import ROUNDS, Plan
-from oracles.catalogue import operation, parse
-from oracles.configuration import Configuration
-from oracles.finding import Finding
-from oracles.judge import judge
-from oracles.judgement import UNDETERMINED
+from oracles.catalogue import operation
 from oracles.numpy_voice import NumpyVoice
-from oracles.panel import Panel, open_voice
-from oracles.precision import available_dtypes
-from oracles.subject import Subject
-from oracles.voice import SUBJECT, Voice, VoiceUnavailable
+from oracles.panel import Panel
+from oracles.voice import SUBJECT, Voice
+from tests.meta.hunt import assert_found_and_shrunk, results
 from tests.meta.planted import BUGS
 from tests.meta.planted.bug import Planted
 
@@ -28,101 +16,15 @@ from tests.meta.planted.bug import Planted
 CASES = 300
 
 
-@pytest.fixture(autouse=True)
-def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    # both end by themselves long before; a clock that decided would make these tests depend on the machine
-    monkeypatch.setattr(finding, "SHRINK_SECONDS", 60.0)
-    monkeypatch.setattr(finding, "PROBE_SECONDS", 60.0)
-
-
-@pytest.fixture(scope="module")
-def references() -> list[Voice]:
-    """PyTorch where it is installed; the equations are always there. JAX would take minutes to compile."""
-    try:
-        return [open_voice("torch")]
-    except VoiceUnavailable:
-        return []
-
-
-def results(
-    jury: Panel, op: str, dtypes: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[jobs.TaskResult]:
-    """What a campaign's batches find, in its own order, up to `CASES` cases."""
-    monkeypatch.setattr(jobs, "panel", lambda _: jury)
-    known = tuple(dtype for dtype in dtypes or ROUNDS if dtype in available_dtypes())
-    plan = Plan((op,), known, (), Subject(), seed=1, seconds=None, cases=CASES, workers=1, command="")
-    cases = 0
-    for task in plan.tasks():
-        result = jobs.run(task)
-        cases += result.record.cases
-        if cases > CASES:
-            return
-        yield result
-
-
-def first_finding(bug: Planted, jury: Panel, monkeypatch: pytest.MonkeyPatch) -> Finding | None:
-    """The finding that is due, if it comes; no other is made against the subject on the way."""
-    for result in results(jury, bug.op, bug.dtypes, monkeypatch):
-        # a slip is no whole layer: what it makes of invalid arguments counts where that is the slip
-        counts = [f for f in result.findings if bug.verdict == "accepts-invalid" or not f.first.configuration.invalid]
-        told = {found.key[2:]: found for found in counts if found.key[0] == SUBJECT}
-        assert set(told) <= {(bug.tensor, bug.verdict), *bug.also}
-        if (bug.tensor, bug.verdict) in told:
-            return told[bug.tensor, bug.verdict]
-    return None
-
-
-def sizes(value: Any) -> list[float]:
-    """The numbers in a shape or hyper-parameter, largest first; for a word or a flag, none."""
-    if isinstance(value, tuple):
-        return sorted((n for part in value for n in sizes(part)), reverse=True)
-    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
-
-
-def fits(small: Configuration, needed: Configuration) -> bool:
-    """Whether every axis and hyper-parameter of `small` is in `needed`, and no larger (in some order of axes)."""
-    if small.layouts or set(small.shapes) - set(needed.shapes) or set(small.hyper) - set(needed.hyper):
-        return False
-    shapes = ((sizes(shape), sizes(needed.shapes[name])) for name, shape in small.shapes.items())
-    if any(len(a) > len(b) or any(n > m for n, m in zip(a, b, strict=False)) for a, b in shapes):
-        return False
-    for name, value in small.hyper.items():
-        most = needed.hyper[name]
-        if not sizes(most):
-            if value != most:
-                return False
-        elif max(sizes(value)) > max(sizes(most)):
-            return False
-    return True
-
-
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.op}-{bug.name}")
 def test_a_planted_bug_is_found_and_shrunk(
     bug: Planted, references: list[Voice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    op = operation(bug.op)
-    jury = Panel(NumpyVoice(bug.subject), references)
-    due = first_finding(bug, jury, monkeypatch)
-    assert due is not None, f"not found within {CASES} cases"
-    # nobody is accused who is not without the bug (PyTorch has bugs of its own)
-    innocent = replace(jury, subject=NumpyVoice(op.function))
-    accused, otherwise = ({v.key for v in judge(op, due.first, panel).verdicts} for panel in (jury, innocent))
-    guilty = {guilty for guilty, *_ in accused - otherwise}
-    assert SUBJECT in guilty
-    assert guilty <= {SUBJECT, UNDETERMINED}
-
-    explained = finding.explain(op, due, jury, Subject())
-    assert explained.minimal is not None
-    assert explained.condition is not None
-    minimal = explained.minimal.configuration
-    needed = [parse(f"{bug.op} {words}").configuration for words in bug.needed]
-    assert any(fits(minimal, most) for most in needed), str(minimal)
-    for words in bug.condition:
-        assert words in explained.condition.text
+    assert_found_and_shrunk(bug, references, CASES, monkeypatch)
 
 
 @pytest.mark.parametrize("op", sorted({bug.op for bug in BUGS}))
 def test_without_a_bug_nothing_is_found(op: str, references: list[Voice], monkeypatch: pytest.MonkeyPatch) -> None:
     jury = Panel(NumpyVoice(operation(op).function), references)
-    found = [one for result in results(jury, op, (), monkeypatch) for one in result.findings]
+    found = [one for result in results(jury, op, (), CASES, monkeypatch) for one in result.findings]
     assert [f"{one.first}: {one.verdict.message}" for one in found if one.key[0] == SUBJECT] == []

@@ -23,6 +23,7 @@ class Planted:
       case must fit into one of them, with no axis longer and no hyper-parameter more.
     * `condition` are words that the condition must hold.
     * `dtypes` restricts the campaign, as `--dtype` does.
+    * `report` is the address of a report of such a bug in a real project.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Planted:
     also: tuple[tuple[str | None, str], ...] = ()
     condition: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    report: str = ""
 
 
 def plant(op: str, tensor: str | None, *needed: str, **more: Any) -> Callable[[Callable[..., Any]], Planted]:
