@@ -11,6 +11,7 @@ import multiprocessing
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -75,16 +76,28 @@ class Supervisor(Generic[Job]):
         )
         self._tickets = itertools.count()
         self._running: dict[Future[Any], tuple[int, Job]] = {}
+        self._interrupted = False
+        self._handler: Any = None
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
+
+    def _interrupt(self, *_: object) -> None:
+        # raised wherever it comes, between two steps of a lock, it would leave the pool's threads waiting for ever
+        self._interrupted = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.stop()
-        self._pool.join()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        try:
+            self._pool.stop()
+            self._pool.join()
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            if self._handler is not None:
+                signal.signal(signal.SIGINT, self._handler)
 
     @property
     def jobs(self) -> list[Job]:
@@ -101,9 +114,11 @@ class Supervisor(Generic[Job]):
     def finished(self, seconds: float) -> list[tuple[Job, Any]]:
         """Jobs that ended, with their results or `Lost`; waits up to `seconds` for one.
 
-        What a job raised in Python is raised here.
+        What a job raised in Python is raised here, and KeyboardInterrupt where Ctrl-C was pressed since.
         """
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        if self._interrupted:
+            raise KeyboardInterrupt
         return [self._result(future) for future in done]
 
     def _result(self, future: Future[Any]) -> tuple[Job, Any]:

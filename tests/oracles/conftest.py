@@ -1,10 +1,12 @@
 """What the tests of the harness share: the program `mint`, and an installation without frameworks."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,15 @@ def environment_with(*folders: str) -> dict[str, str]:
 Program = Callable[..., subprocess.Popen[str]]
 
 
+class Process(subprocess.Popen[str]):
+    """A process that is killed, with its workers, where a test has given it up: it may never end by itself."""
+
+    def __exit__(self, kind: Any, *raised: Any) -> None:
+        if kind is not None and self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        super().__exit__(kind, *raised)
+
+
 @pytest.fixture(scope="session")
 def start_mint(blocked: Callable[..., str]) -> Program:
     """Start the program in a process of its own, by default without frameworks, so that it starts fast."""
@@ -50,7 +61,7 @@ def start_mint(blocked: Callable[..., str]) -> Program:
     def start(
         *arguments: object, path: str = blocked("torch", "jax"), python: str = sys.executable
     ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return Process(
             [python, "-c", PROGRAM, *map(str, arguments)],
             env=environment_with(path),
             stdout=subprocess.PIPE,

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 import xml.etree.ElementTree as ET
 
@@ -153,6 +154,22 @@ def test_ctrl_c_ends_at_once_with_what_was_done(when, start_mint, tmp_path):
     if when == "in the middle":
         assert summary["cases"] > 0
     assert "Report: " in output or "Results: " in output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_is_heard_where_no_lock_is_held():
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("only the main thread hears signals")
+    before = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def press(*told):
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append(told)  # not raised here: between two steps of a lock it would block a thread for ever
+
+    assert run_campaign(plan(cases=None, seconds=60.0), press).interrupted
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_everything_that_a_campaign_writes(run_mint, tmp_path):
