@@ -118,6 +118,7 @@ def count_include_pad_swapped(x: Array, *, count_include_pad: bool = True, **hyp
     "avg_pool3d",
     "gx",
     "x=(1,1,1,1,1) kernel_size=1 stride=1 divisor_override=2",
+    "x=(1,1,1,1,2) kernel_size=(1,1,2) divisor_override=1",
     condition=("divisor_override is given",),
 )
 def divisor_override_ignored_in_dx(x: Array, *, divisor_override: int | None = None, **hyper: Any) -> tuple[Array, Vjp]:
