@@ -77,13 +77,14 @@ class Subject:
         """The voice of the loaded subject for one operation."""
         if function is None:
             return NumpyVoice(operation.function)
-        return open_voice(self.framework, _told_apart(function, operation))
+        return open_voice(self.framework, _told_apart(function))
 
 
-def _told_apart(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+def _told_apart(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which now says that it does not support what it has no parameter for.
 
     That a kernel has no `groups`, or no bias, is no bug of it. Arrays that are left out and come last are not passed.
+    One that takes any keyword gets them all: that it ignores what it does not know is a bug.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -91,7 +92,7 @@ def _told_apart(function: Callable[..., Any], operation: Operation) -> Callable[
         return function
     kinds = [parameter.kind for parameter in parameters]
     positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    known = set(operation.defaults) if inspect.Parameter.VAR_KEYWORD in kinds else {p.name for p in parameters}
+    names = {parameter.name for parameter in parameters}
 
     @functools.wraps(function)
     def supporting(*arrays: Any, **hyper: Any) -> Any:
@@ -101,8 +102,8 @@ def _told_apart(function: Callable[..., Any], operation: Operation) -> Callable[
                 given.pop()
             if len(given) > positional:
                 raise NotImplementedError(f"it takes {positional} arrays")
-        unknown = [name for name in hyper if name not in known]
-        if unknown:
+        unknown = [name for name in hyper if name not in names]
+        if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
             raise NotImplementedError(f"it takes no {', '.join(unknown)}")
         return function(*given, **hyper)
 

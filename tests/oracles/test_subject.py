@@ -20,6 +20,9 @@ def any_keyword(x, w, b=None, **hyper):
 def built_of(x, *rest, **hyper):
     return mint.conv2d(x, *rest, **hyper)
 
+def ignores(x, w, b=None, *, stride=1, **others):
+    return mint.conv2d(x, w, b, stride=stride)
+
 unreadable = max
 """
 PLAIN = "conv2d x=(1,1,3,3) w=(1,1,2,2) stride=2 fill=normal seed=1"
@@ -67,3 +70,8 @@ def test_an_array_that_is_left_out_is_not_passed(tmp_path):
 def test_what_has_no_signature_is_called_as_it_is(tmp_path):
     (verdict,) = judgement(tmp_path, "unreadable", PLAIN).verdicts
     assert verdict.key == ("subject", None, "rejects-valid")
+
+
+def test_a_keyword_that_is_swallowed_is_an_invalid_argument_that_is_accepted(tmp_path):
+    (verdict,) = judgement(tmp_path, "ignores", f"{PLAIN} unknown=1 invalid=unknown-keyword").verdicts
+    assert verdict.key == ("subject", None, "accepts-invalid")
