@@ -14,7 +14,7 @@ from oracles.distance import HALF, broadcast_pair, connected, norm_formula, norm
 from oracles.draw import axis_length, elementwise
 from oracles.formula import formula, value
 from oracles.loss import REDUCTIONS, has_nan, reduced, spoil_reduction
-from oracles.norm import in_single
+from oracles.norm import in_single, without_tiny
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
 
 #: PyTorch adds it to the squared lengths in cosine_embedding_loss.
@@ -463,11 +463,6 @@ def spoil_cosine_embedding(draw: st.DrawFn, shapes: Shapes, hyper: Hyper) -> tup
     return "ndim", {**shapes, "x1": (1, *shapes["x1"])}, hyper
 
 
-def not_tiny(x: Array) -> Array:
-    """On which side of its kink a cosine of 0 lies is not for underflow to decide."""
-    return np.asarray(np.where(np.abs(x) < 1e-30, 0, x), x.dtype)
-
-
 @formula
 def cosine_embedding_formula(x1: Any, x2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Any:
     """1 − cos, or max(0, cos − margin)."""
@@ -497,7 +492,8 @@ cosine_embedding_loss = Operation(
     floating={"target": of_numbers},
     # as in hinge_embedding_loss
     constant=("target",),
-    adjust={"target": np.sign, "x1": not_tiny, "x2": not_tiny},
+    # on which side of its kink a cosine of 0 lies is not for underflow to decide
+    adjust={"target": np.sign, "x1": without_tiny, "x2": without_tiny},
     # an infinite vector has no direction
     nonfinite=(),
     limitations=(decided_by_rounding("gx1", "gx2"),),

@@ -194,6 +194,11 @@ def in_single(jax: Any, *arrays: Any) -> list[Any]:
     return [widened(a) for a in arrays]
 
 
+def without_tiny(array: Array) -> Array:
+    """Zeros for numbers so small that the product of a few of them underflows even in double precision."""
+    return np.asarray(np.where(np.abs(array) < 1e-30, 0, array), array.dtype)
+
+
 def affine_jax(y: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> Any:
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)

@@ -14,7 +14,7 @@ from oracles import equations
 from oracles.configuration import Case, Configuration
 from oracles.draw import batch_size
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
-from oracles.window import each_axis, per_axis, spoil_window, window
+from oracles.window import each_axis, per_axis, shared, spoil_window, window
 
 
 def draw_pooling(draw: st.DrawFn, *, axes: int, maximum: bool) -> tuple[Shapes, Hyper]:
@@ -215,7 +215,7 @@ def pooling_features(configuration: Configuration) -> dict[str, bool]:
     """Facts that span several hyper-parameters."""
     taps = _taps(configuration)
     return {
-        "the windows overlap": any(bool(np.bincount(tap[tap >= 0]).max(initial=0) > 1) for tap in taps),
+        "the windows overlap": any(map(shared, taps)),
         # by padding or by ceil_mode
         "a window reaches past the map": any(bool((tap < 0).any()) for tap in taps),
     }

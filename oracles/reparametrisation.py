@@ -12,7 +12,7 @@ import mint
 from oracles.configuration import Case
 from oracles.draw import axis_length
 from oracles.formula import formula, value
-from oracles.norm import OVERFLOW, in_single, unit
+from oracles.norm import OVERFLOW, in_single, unit, without_tiny
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
 
 
@@ -182,7 +182,7 @@ weight_norm = Operation(
 
 def not_tiny(weight: Array) -> Array:
     """Nothing near underflow: σ has powers of the weight in it, and would underflow in the truth as well."""
-    return uneven(np.asarray(np.where(np.abs(weight) < 1e-30, 1, weight), weight.dtype))
+    return uneven(without_tiny(weight))
 
 
 def draw_spectral_norm(draw: st.DrawFn) -> tuple[Shapes, Hyper]:

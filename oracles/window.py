@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from oracles.operation import Hyper
 
@@ -98,6 +99,11 @@ def pad_pairs(padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> P
     return tuple(side if isinstance(side, tuple) else (side, side) for side in sides)
 
 
+def shared(taps: NDArray[Any]) -> bool:
+    """Whether two of the taps along an axis are one element of the map; those in the padding are negative."""
+    return bool(np.bincount(taps[taps >= 0]).max(initial=0) > 1)
+
+
 def overlap(length: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> bool:
     """Whether two windows along an axis share an element of the map; in its padding they may.
 
@@ -107,7 +113,7 @@ def overlap(length: int, kernel: int, stride: int, dilation: int, padding: tuple
     before, after = padding
     windows = max(0, (length + before + after - dilation * (kernel - 1) - 1) // stride + 1)
     taps = np.add.outer(np.arange(windows) * stride, np.arange(kernel) * dilation) - before
-    return bool(np.bincount(taps[(taps >= 0) & (taps < length)]).max(initial=0) > 1)
+    return shared(taps[taps < length])
 
 
 def spoil_window(draw: st.DrawFn, hyper: Hyper, axes: int, **more: Any) -> tuple[str, Hyper]:

@@ -13,6 +13,12 @@ from tests.meta.planted.bug import Array, plant, replacing, wrong
 EVERYTHING = wrong("gquery", "gkey", "gvalue", "gattn_mask")
 
 
+def blind(query: Array, key: Array, attn_mask: Array) -> Array:
+    """Which queries may see no key, with an axis of one for the features."""
+    seen = attn_mask if attn_mask.dtype == bool else attn_mask != -np.inf
+    return np.asarray(~np.broadcast_to(seen, (*query.shape[:-1], key.shape[-2])).any(-1, keepdims=True))
+
+
 @plant(
     "scaled_dot_product_attention",
     "gquery",
@@ -54,9 +60,7 @@ def nothing_to_see_is_not_a_number(
     y, vjp = mint.scaled_dot_product_attention(query, key, value, attn_mask, *dropout_mask, **hyper)
     if attn_mask is None or not y.size or not key.size:
         return y, vjp
-    seen = attn_mask if attn_mask.dtype == bool else attn_mask != -np.inf
-    blind = ~np.broadcast_to(seen, (*y.shape[:-1], key.shape[-2])).any(-1, keepdims=True)
-    return np.where(blind, np.asarray(np.nan, y.dtype), y), vjp
+    return np.where(blind(y, key, attn_mask), np.asarray(np.nan, y.dtype), y), vjp
 
 
 @plant(

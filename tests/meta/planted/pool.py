@@ -22,6 +22,25 @@ def windows(x: Array, fill: float, hyper: dict[str, Any]) -> tuple[Array, Any]:
     return gather(x, window, fill), window
 
 
+def maxima_with_zeros(x: Array, hyper: dict[str, Any]) -> Array:
+    """The maximum of each window, where the padding counts as 0; −∞ for a window of padding alone."""
+    inside = windows(np.ones_like(x), 0, hyper)[0].max(axis=1) > 0
+    return np.where(inside, windows(x, 0, hyper)[0].max(axis=1), -np.inf).astype(x.dtype)
+
+
+def assigned(x: Array, indices: Array) -> Vjp:
+    """The gradient of maxima where an element that wins several windows keeps the last one's cotangent."""
+    planes, size, count = x.shape[:2], prod(x.shape[2:]), prod(indices.shape[2:])
+
+    def back(gy: Array) -> Array:
+        # index −1, of a window of padding alone, is the one place after the map
+        flat = np.zeros((*planes, size + 1), x.dtype)
+        np.put_along_axis(flat, indices.reshape(*planes, count), gy.reshape(*planes, count), axis=2)
+        return flat[:, :, :-1].reshape(x.shape)
+
+    return back
+
+
 @plant(
     "max_pool2d",
     "y",
@@ -32,9 +51,7 @@ def windows(x: Array, fill: float, hyper: dict[str, Any]) -> tuple[Array, Any]:
 def padded_with_zero(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """The padding counts as 0, and not as −∞."""
     result, vjp = mint.max_pool2d(x, **hyper)
-    y = windows(x, 0, hyper)[0].max(axis=1)
-    inside = windows(np.ones_like(x), 0, hyper)[0].max(axis=1) > 0  # not a window of padding alone
-    y = np.where(inside, y, -np.inf).astype(x.dtype)
+    y = maxima_with_zeros(x, hyper)
     return (y, result[1]) if isinstance(result, tuple) else y, vjp
 
 
@@ -60,15 +77,7 @@ def overlap_overwritten(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """Where windows share their maximum, the last one's gradient replaces the others'."""
     result, vjp = mint.max_pool2d(x, **hyper)
     (_, indices), _ = mint.max_pool2d(x, **{**hyper, "return_indices": True})
-    planes, size, count = x.shape[:2], prod(x.shape[2:]), prod(indices.shape[2:])
-
-    def slip(gy: Array) -> Array:
-        # index −1, of a window of padding alone, is the one place after the map
-        flat = np.zeros((*planes, size + 1), x.dtype)
-        np.put_along_axis(flat, indices.reshape(*planes, count), gy.reshape(*planes, count), axis=2)
-        return flat[:, :, :-1].reshape(x.shape)
-
-    return result, replacing(vjp, 0, slip)
+    return result, replacing(vjp, 0, assigned(x, indices))
 
 
 @plant(

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 import mint
-from tests.meta.planted.bug import Array, plant, wrong
-
-EVERYTHING = wrong("gquery", "gkey", "gvalue", "gattn_mask")
+from tests.meta.planted.attention import EVERYTHING, blind
+from tests.meta.planted.bug import Array, plant
 
 
 @plant(
@@ -46,9 +45,7 @@ def blind_query_sees_everything(
     y, vjp = mint.scaled_dot_product_attention(query, key, value, attn_mask, *dropout_mask, **hyper)
     if attn_mask is None or not y.size or not key.size:
         return y, vjp
-    seen = attn_mask if attn_mask.dtype == bool else attn_mask != -np.inf
-    blind = ~np.broadcast_to(seen, (*y.shape[:-1], key.shape[-2])).any(-1, keepdims=True)
     mean = value.mean(-2, keepdims=True).astype(y.dtype)
     if mean.ndim > 2 and y.shape[-3] != mean.shape[-3]:  # grouped queries
         mean = mean.repeat(y.shape[-3] // mean.shape[-3], axis=-3)
-    return np.where(blind, mean, y), vjp
+    return np.where(blind(y, key, attn_mask), mean, y), vjp

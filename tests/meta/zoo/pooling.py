@@ -10,7 +10,7 @@ import numpy as np
 import mint
 from oracles.window import each_axis
 from tests.meta.planted.bug import Array, Vjp, plant, replacing, wrong
-from tests.meta.planted.pool import windows
+from tests.meta.planted.pool import assigned, maxima_with_zeros, windows
 
 
 @plant(
@@ -26,9 +26,7 @@ from tests.meta.planted.pool import windows
 def halo_of_zeros(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """What lies around the map is 0, as for averages."""
     result, vjp = mint.max_pool1d(x, **hyper)
-    taps = windows(x, 0, hyper)[0].max(axis=1)
-    inside = windows(np.ones_like(x), 0, hyper)[0].max(axis=1) > 0
-    y = np.where(inside, taps, -np.inf).astype(x.dtype)
+    y = maxima_with_zeros(x, hyper)
     return (y, result[1]) if isinstance(result, tuple) else y, vjp
 
 
@@ -44,13 +42,7 @@ def assigned_where_it_should_add(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     """`=` for `+=`: an element that wins several windows keeps the last one's gradient."""
     result, vjp = mint.max_pool1d(x, **hyper)
     (_, indices), _ = mint.max_pool1d(x, **{**hyper, "return_indices": True})
-
-    def slip(gy: Array) -> Array:
-        gx = np.zeros((*x.shape[:2], x.shape[2] + 1), x.dtype)
-        np.put_along_axis(gx, indices, gy, axis=2)
-        return gx[:, :, :-1]
-
-    return result, replacing(vjp, 0, slip)
+    return result, replacing(vjp, 0, assigned(x, indices))
 
 
 @plant(
