@@ -1,0 +1,61 @@
+"""The script that continuous integration runs: it passes when the README's test line passes, and fails when it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("bash") is None or not SCRIPT.exists(), reason="needs bash and the checkout's .ci/run"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ("echo 12 passed in 3 s", 0, "12 passed, 0 failed"),  # no failure to count: once, that itself was a failure
+        ("echo 3 passed; echo 4 passed", 0, "7 passed, 0 failed"),
+        ("echo 2 failed, 3 passed; exit 7", 7, "3 passed, 2 failed"),
+        ("echo 1 skipped", 1, "no test ran"),
+        ("true", 1, "no test ran"),
+    ],
+)
+def test_the_test_line_decides(tmp_path: Path, line: str, status: int, says: str) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(SCRIPT, tmp_path / ".ci" / "run")
+    (tmp_path / "README.md").write_text(f"<!-- test -->\n```sh\n{line}\n```\n")
+    (tmp_path / "bin").mkdir()
+    browser = tmp_path / "bin" / "chromium"  # found on PATH: nothing is to be installed here
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    ran = subprocess.run(
+        ["bash", str(tmp_path / ".ci" / "run")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{browser.parent}{os.pathsep}{os.environ['PATH']}"},
+        timeout=60,
+    )
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    assert says in ran.stdout
+
+
+def test_a_readme_without_a_test_line_fails(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(SCRIPT, tmp_path / ".ci" / "run")
+    (tmp_path / "README.md").write_text("nothing\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "chromium").touch(0o755)
+    ran = subprocess.run(
+        ["bash", str(tmp_path / ".ci" / "run")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        timeout=60,
+    )
+    assert ran.returncode != 0
