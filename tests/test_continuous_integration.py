@@ -1,4 +1,4 @@
-"""The script that continuous integration runs: it passes when the README's test line passes, and fails when it fails."""
+"""Continuous integration passes when the README's test line passes, and fails when it fails or runs no test."""
 
 from __future__ import annotations
 
@@ -16,6 +16,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def run_with(readme: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a copy of the script in a folder with this README."""
+    (folder / ".ci").mkdir()
+    shutil.copy(SCRIPT, folder / ".ci" / "run")
+    (folder / "README.md").write_text(readme)
+    browser = folder / "bin" / "chromium"  # found on PATH: nothing is to be installed here
+    browser.parent.mkdir()
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    return subprocess.run(
+        ["bash", str(folder / ".ci" / "run")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{browser.parent}{os.pathsep}{os.environ['PATH']}"},
+        timeout=60,
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "status", "says"),
     [
@@ -27,35 +45,10 @@ pytestmark = pytest.mark.skipif(
     ],
 )
 def test_the_test_line_decides(tmp_path: Path, line: str, status: int, says: str) -> None:
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(SCRIPT, tmp_path / ".ci" / "run")
-    (tmp_path / "README.md").write_text(f"<!-- test -->\n```sh\n{line}\n```\n")
-    (tmp_path / "bin").mkdir()
-    browser = tmp_path / "bin" / "chromium"  # found on PATH: nothing is to be installed here
-    browser.write_text("#!/bin/sh\n")
-    browser.chmod(0o755)
-    ran = subprocess.run(
-        ["bash", str(tmp_path / ".ci" / "run")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": f"{browser.parent}{os.pathsep}{os.environ['PATH']}"},
-        timeout=60,
-    )
+    ran = run_with(f"<!-- test -->\n```sh\n{line}\n```\n", tmp_path)
     assert ran.returncode == status, ran.stdout + ran.stderr
     assert says in ran.stdout
 
 
 def test_a_readme_without_a_test_line_fails(tmp_path: Path) -> None:
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(SCRIPT, tmp_path / ".ci" / "run")
-    (tmp_path / "README.md").write_text("nothing\n")
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "chromium").touch(0o755)
-    ran = subprocess.run(
-        ["bash", str(tmp_path / ".ci" / "run")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
-        timeout=60,
-    )
-    assert ran.returncode != 0
+    assert run_with("nothing\n", tmp_path).returncode != 0
