@@ -50,5 +50,8 @@ def test_the_test_line_decides(tmp_path: Path, line: str, status: int, says: str
     assert says in ran.stdout
 
 
-def test_a_readme_without_a_test_line_fails(tmp_path: Path) -> None:
-    assert run_with("nothing\n", tmp_path).returncode != 0
+@pytest.mark.parametrize("readme", ["nothing\n", "<!-- test -->\n```sh\necho 1 passed\necho 2 passed\n```\n"])
+def test_a_readme_without_exactly_one_test_line_fails(tmp_path: Path, readme: str) -> None:
+    ran = run_with(readme, tmp_path)
+    assert ran.returncode == 1
+    assert ran.stdout.startswith("README.md: expected one test line")
