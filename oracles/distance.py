@@ -46,11 +46,13 @@ def rounded(number: float, like: Any) -> Any:
 def norm_formula(d: Any, p: float, *, share_ties: bool) -> Any:
     """(Σ |d|^p)^(1/p) over the last axis; 0 where all of d is 0, with no slope there."""
     # longdouble has no higher precision in which the powers of its smallest numbers do not underflow or overflow: such
-    # vectors are measured in another unit, and their norm is so many of it, with the same slope
-    least, one = np.finfo(d.dtype).minexp, d.dtype.type(1)
-    tiny = abs(value(d)) < np.ldexp(one, least // 2)
+    # vectors are measured in a power of two near the element that rules the sum, and their norm is so many of it, with
+    # the same slope; in a unit far from it, the rounding of 1/p would count as often as the sum has octaves
+    a, least, one = abs(value(d)), np.finfo(d.dtype).minexp, d.dtype.type(1)
+    tiny = a < np.ldexp(one, least // 2)
     far = (tiny.all(-1) if p > 0 else tiny.any(-1)) & (p != 0) & (not math.isinf(p))
-    unit = np.where(far, np.ldexp(one, least * 3 // 4), one)
+    ruling = a.max(-1, initial=0) if p > 0 else a.min(-1, initial=np.inf)
+    unit = np.ldexp(one, np.where(far, np.frexp(ruling)[1], 0))
     scaled = Traced(d.value / unit[..., None], d.bound / unit[..., None], [(d, lambda g: g)])
     y = _norm_formula(scaled, p, share_ties=share_ties)
     return Traced(y.value * unit, y.bound * unit, [(y, lambda g: g)])
