@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import zlib
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
+from oracles.choices import BACKEND, drawing_from
 from oracles.configuration import DEFAULT, FAST, Case, Configuration
 from oracles.fill import FILLS
 from oracles.layout import CONTIGUOUS, LAYOUTS
 from oracles.operation import Draw, Hyper, Operation, Shapes, Spoil
 
-#: Settings under which Hypothesis is a source of configurations and not a test runner.
+T = TypeVar("T")
+
+#: Settings under which Hypothesis is a source of configurations and not a test runner. Its first example is always the
+#: simplest there is; the second is the first one from the stream.
 SOURCE = settings(
+    backend=BACKEND,
+    max_examples=2,
     database=None,
     deadline=None,
     derandomize=False,
@@ -115,30 +121,21 @@ def stream(number: int, place: int) -> int:
     return zlib.crc32(f"{number} {place}".encode())
 
 
-def sample(strategy: st.SearchStrategy[Configuration], number: int, count: int) -> list[Configuration]:
-    """`count` configurations, each from a stream of its own; the same ones at every call."""
+def sample(strategy: st.SearchStrategy[T], number: int, count: int) -> list[T]:
+    """`count` values, each from a stream of its own; the same ones at every call."""
     return [example(strategy, stream(number, place)) for place in range(count)]
 
 
-def second(strategy: st.SearchStrategy[Configuration]) -> st.SearchStrategy[Configuration]:
-    """The same strategy, the second example of which is an independent one.
-
-    Of the examples of one run, Hypothesis's first is always the simplest one, and those after the second are mostly
-    mutations of earlier ones: they differ in little, and a sample of them misses what independent ones show. The second
-    is random, but is made to differ from the first in its very first choice: here that is one that means nothing.
-    """
-    return st.tuples(st.integers(0, 2**32 - 1), strategy).map(lambda drawn: drawn[1])
-
-
-def example(strategy: st.SearchStrategy[Configuration], number: int) -> Configuration:
-    """The configuration of the stream with this number; the same one at every call."""
-    drawn: list[Configuration] = []
+def example(strategy: st.SearchStrategy[T], number: int) -> T:
+    """The value from the stream with this number; the same one at every call, in every process."""
+    drawn: list[T] = []
 
     @seed(number)
-    @settings(SOURCE, max_examples=2)
-    @given(second(strategy))
-    def collect(configuration: Configuration) -> None:
-        drawn.append(configuration)
+    @settings(SOURCE)
+    @given(strategy)
+    def collect(value: T) -> None:
+        drawn.append(value)
 
-    collect()
+    with drawing_from(number):
+        collect()
     return drawn[-1]

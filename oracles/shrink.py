@@ -12,8 +12,9 @@ from typing import Any
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from oracles.choices import drawing_from
 from oracles.configuration import FAST, Configuration
-from oracles.draw import SOURCE, second
+from oracles.draw import SOURCE
 
 
 class _StillFails(Exception):
@@ -75,8 +76,8 @@ def _shrunk(
     reached = False
 
     @seed(number)
-    @settings(SOURCE, max_examples=2, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
-    @given(second(strategy))
+    @settings(SOURCE, phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False)
+    @given(strategy)
     def search(configuration: Configuration) -> None:
         nonlocal best, reached
         reached = reached or configuration == start
@@ -88,7 +89,7 @@ def _shrunk(
             raise _StillFails
 
     # past the deadline what failed no longer does, which Hypothesis calls flaky: `best` stands all the same
-    with contextlib.suppress(Exception):
+    with drawing_from(number), contextlib.suppress(Exception):
         search()
     return best
 
