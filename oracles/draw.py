@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from oracles.choices import BACKEND, drawing_from
 from oracles.configuration import DEFAULT, FAST, Case, Configuration
 from oracles.fill import FILLS
+from oracles.large import ELEMENTS, enlarged
 from oracles.layout import CONTIGUOUS, LAYOUTS
 from oracles.operation import Draw, Hyper, Operation, Shapes, Spoil
 
@@ -93,7 +94,11 @@ def configurations(draw: st.DrawFn, operation: Operation, dtypes: tuple[str, ...
         }
     # compiling the way users do takes ten times as long, and other bugs live there: one in sixteen
     xla = DEFAULT if draw(st.integers(0, 15)) == 15 else FAST
-    return operation.configuration(shapes, hyper, dtype, layouts, xla=xla)
+    drawn = operation.configuration(shapes, hyper, dtype, layouts, xla=xla)
+    # real bugs live where vectors, tiles and threads are filled; one in thirty-two, as each takes several times as long
+    if draw(st.integers(0, 31)) == 31:
+        return enlarged(operation, drawn, draw(st.integers(0, 63)), draw(st.sampled_from(ELEMENTS)))
+    return drawn
 
 
 @st.composite

@@ -15,7 +15,7 @@ from oracles.compare import Comparison, compare, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
 from oracles.inputs import make_cotangents, make_inputs
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
-from oracles.limits import limit
+from oracles.limits import growth, limit
 from oracles.numpy_voice import NumpyVoice
 from oracles.operation import Operation
 from oracles.panel import Panel
@@ -133,6 +133,10 @@ class _Trial:
             # what has no scale is not rounded
             self.judgement.scale[name] = np.zeros(tensor.shape) if scale is None else scale
         self.judgement.inputs.update(self.cotangents)
+        # no sum has more terms than the largest array has elements
+        self.terms = max(
+            a.size for a in (*self.judgement.inputs.values(), *self.judgement.truth.values()) if a is not None
+        )
 
     def _ask(self, voice: Voice) -> None:
         operation, case, judgement = self.operation, self.case, self.judgement
@@ -241,6 +245,7 @@ class _Trial:
             most,
             exact=exact and p is self.p,
             flushes=flushes,
+            growth=growth(self.terms, p.name, voice),
             # what overflows in the truth itself tells nothing; only longdouble has no higher precision
             finite_inputs=self.case.fill != "special" and p.name == "longdouble",
         )

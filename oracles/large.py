@@ -1,0 +1,146 @@
+"""Large configurations: an axis made so long that vectors, tiles, threads and accumulation have work to do."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
+from math import inf, prod
+
+import numpy as np
+
+from oracles.configuration import Case, Configuration
+from oracles.inputs import make_inputs
+from oracles.operation import Operation
+
+#: How many elements the largest array of a large configuration has, about: more than one vector or tile, more than what
+#: PyTorch gives one thread (32,768), and more ones than float16 can count (65,504).
+ELEMENTS = (1_000, 10_000, 40_000, 70_000)
+#: What is computed with them takes no more memory than so many bytes per element of the largest array, …
+BYTES = 1024
+#: … nor more calls than the small configuration does, but for so many.
+CALLS = 100
+
+#: So many groups of axes are tried.
+TRIES = 12
+
+#: An array's name and the number of one of its axes.
+Place = tuple[str, int]
+
+
+def groups(configuration: Configuration) -> list[tuple[Place, ...]]:
+    """Axes that may have to be of one length: each alone, and two or all of those that are equally long."""
+    places = [(name, axis) for name, shape in configuration.shapes.items() for axis in range(len(shape))]
+    found: list[tuple[Place, ...]] = []
+    for length in sorted({configuration.shapes[name][axis] for name, axis in places} - {0}):
+        equal = [(name, axis) for name, axis in places if configuration.shapes[name][axis] == length]
+        found += [*combinations(equal, 1), *combinations(equal, 2), *([tuple(equal)] if len(equal) > 2 else [])]
+    return found
+
+
+def lengthened(configuration: Configuration, group: tuple[Place, ...], elements: int) -> Configuration:
+    """The configuration with these axes as long as makes an array of about so many elements.
+
+    >>> str(lengthened(Configuration("linear", {"x": (2, 3), "w": (5, 3)}), (("x", 1), ("w", 1)), 1000))
+    'linear x=(2,200) w=(5,200) dtype=float32'
+    """
+    lengths = []
+    for name, shape in configuration.shapes.items():
+        grown = [axis for axis in range(len(shape)) if (name, axis) in group]
+        if grown:
+            rest = prod(n for axis, n in enumerate(shape) if axis not in grown)
+            lengths.append(round((elements / max(rest, 1)) ** (1 / len(grown))))
+    shapes = {
+        name: tuple(min(lengths) if (name, axis) in group else n for axis, n in enumerate(shape))
+        for name, shape in configuration.shapes.items()
+    }
+    return replace(configuration, shapes=shapes)
+
+
+class _TooMuch(Exception):
+    pass
+
+
+def work(operation: Operation, configuration: Configuration, most_calls: float = inf) -> tuple[int, int]:
+    """How many functions Mint and the equations call, and how many bytes they hold at once.
+
+    What computes with whole arrays makes as many calls whatever their size: more, and it is a loop over an axis.
+    Raises what Mint raises for shapes that do not fit, and `_TooMuch` beyond `most_calls`.
+    """
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "c_call"
+        if calls > most_calls:
+            raise _TooMuch
+
+    before = sys.getprofile()
+    with _without_collection(), _traced_memory(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        sys.setprofile(count)
+        try:
+            inputs = make_inputs(operation, Case(configuration, "normal", 0))
+            for function in (operation.function, operation.equations):
+                y, vjp = function(*inputs.values(), **configuration.hyper)
+                outputs = operation.named(y)
+                vjp(*(outputs[name] for name in operation.outputs if name in outputs))
+        finally:
+            sys.setprofile(before)
+        return calls, tracemalloc.get_traced_memory()[1]
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    # what others have the garbage collector call would be counted, and `_TooMuch` raised there is lost
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def _traced_memory() -> Iterator[None]:
+    already = tracemalloc.is_tracing()
+    if not already:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    try:
+        yield
+    finally:
+        if not already:
+            tracemalloc.stop()
+
+
+def _bearable(operation: Operation, steps: Iterable[tuple[int, Configuration]], most_calls: int) -> bool:
+    """Whether these shapes fit and are computed at once: what is far too much is a little too much in a first step."""
+    try:
+        return all(work(operation, step, most_calls)[1] <= BYTES * elements for elements, step in steps)
+    except Exception:  # whatever a layer, or a maker of integers, raises for shapes that do not fit
+        return False
+
+
+def enlarged(operation: Operation, configuration: Configuration, choice: int, elements: int) -> Configuration:
+    """The configuration with one axis made long, `choice` saying which; itself where none can be.
+
+    Which axes must grow together nobody declares: those of equal length are tried, and what Mint refuses is not taken,
+    nor what it loops over: a recurrent network of ten thousand steps would take the time of hundreds of other cases.
+    """
+    candidates = groups(configuration)
+    if not candidates or 0 in next(iter(configuration.shapes.values())):
+        return configuration
+    most_calls = 2 * work(operation, configuration)[0] + CALLS
+    for turn in range(min(TRIES, len(candidates))):
+        group = candidates[(choice + turn) % len(candidates)]
+        steps = [(size, lengthened(configuration, group, size)) for size in ELEMENTS if size <= elements]
+        if steps[-1][1] != configuration and _bearable(operation, steps, most_calls):
+            return steps[-1][1]
+    return configuration
