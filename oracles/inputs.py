@@ -12,7 +12,7 @@ from oracles.configuration import Case
 from oracles.fill import stream, values
 from oracles.layout import lay_out
 from oracles.operation import Operation
-from oracles.precision import precision
+from oracles.precision import Precision, precision
 
 Array = NDArray[Any]
 
@@ -29,6 +29,11 @@ def make_cotangents(operation: Operation, case: Case, outputs: Mapping[str, Arra
         for name in operation.outputs
         if name in outputs
     }
+
+
+def raised(array: Array, p: Precision) -> Array:
+    """A contiguous copy in the precision of the truth; integers stay as they are."""
+    return np.array(array, order="C") if array.dtype.kind in "biu" else np.array(array, p.truth, order="C")
 
 
 def _shapes(operation: Operation, case: Case) -> Iterator[tuple[str, tuple[int, ...] | None]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oracles.compare import Comparison, compare, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
-from oracles.inputs import make_cotangents, make_inputs
+from oracles.inputs import make_cotangents, make_inputs, raised
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.limits import growth, limit
 from oracles.numpy_voice import NumpyVoice
@@ -118,11 +118,11 @@ class _Trial:
     def _find_truth(self, inputs: Arrays) -> None:
         operation, case = self.operation, self.case
         hyper = dict(case.configuration.hyper)
-        higher = {name: None if a is None else _raise_precision(a, self.p) for name, a in inputs.items()}
+        higher = {name: None if a is None else raised(a, self.p) for name, a in inputs.items()}
         y, vjp = operation.equations(*higher.values(), **hyper)
         outputs = operation.named(y)
         self.cotangents = make_cotangents(operation, case, outputs)
-        gys = [_raise_precision(g, self.p) for g in self.cotangents.values()]
+        gys = [raised(g, self.p) for g in self.cotangents.values()]
         gradients = {
             f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
         }
@@ -296,9 +296,7 @@ class _Trial:
                 found[voice.name] = self.answers[voice.name].tensors
                 continue
             case = self.case.at("float64")
-            arrays = {
-                name: None if a is None else _raise_precision(a, self.p) for name, a in self.judgement.inputs.items()
-            }
+            arrays = {name: None if a is None else raised(a, self.p) for name, a in self.judgement.inputs.items()}
             cotangents = {name: arrays.pop(name) for name in self.cotangents}
             self.panel.announce(voice.name, case)
             try:
@@ -355,8 +353,3 @@ class _Trial:
                 told[voice] = (str(np.asarray(answer.tensors[name])[index]), comparison.largest_ratio)
         told[EQUATIONS] = (str(self.judgement.truth[name][index]), 0.0)
         return told
-
-
-def _raise_precision(array: Array, p: Precision) -> Array:
-    """A contiguous copy in the precision of the truth; integers stay as they are."""
-    return np.array(array, order="C") if array.dtype.kind in "biu" else np.array(array, p.truth, order="C")

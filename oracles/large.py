@@ -6,8 +6,8 @@ import gc
 import sys
 import tracemalloc
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import combinations
 from math import inf, prod
@@ -15,8 +15,9 @@ from math import inf, prod
 import numpy as np
 
 from oracles.configuration import Case, Configuration
-from oracles.inputs import make_inputs
+from oracles.inputs import make_inputs, raised
 from oracles.operation import Operation
+from oracles.precision import precision
 
 #: How many elements the largest array of a large configuration has, about: more than one vector or tile, more than what
 #: PyTorch gives one thread (32,768), and more ones than float16 can count (65,504).
@@ -85,9 +86,11 @@ def work(operation: Operation, configuration: Configuration, most_calls: float =
         warnings.simplefilter("ignore")
         sys.setprofile(count)
         try:
-            inputs = make_inputs(operation, Case(configuration, "normal", 0))
-            for function in (operation.function, operation.equations):
-                y, vjp = function(*inputs.values(), **configuration.hyper)
+            inputs = make_inputs(operation, Case(configuration, "normal", 0)).values()
+            p = precision(configuration.dtype)
+            higher = [None if a is None else raised(a, p) for a in inputs]
+            for function, arrays in ((operation.function, inputs), (operation.equations, higher)):
+                y, vjp = function(*arrays, **configuration.hyper)
                 outputs = operation.named(y)
                 vjp(*(outputs[name] for name in operation.outputs if name in outputs))
         finally:
@@ -120,14 +123,6 @@ def _traced_memory() -> Iterator[None]:
             tracemalloc.stop()
 
 
-def _bearable(operation: Operation, steps: Iterable[tuple[int, Configuration]], most_calls: int) -> bool:
-    """Whether these shapes fit and are computed at once: what is far too much is a little too much in a first step."""
-    try:
-        return all(work(operation, step, most_calls)[1] <= BYTES * elements for elements, step in steps)
-    except Exception:  # whatever a layer, or a maker of integers, raises for shapes that do not fit
-        return False
-
-
 def enlarged(operation: Operation, configuration: Configuration, choice: int, elements: int) -> Configuration:
     """The configuration with one axis made long, `choice` saying which; itself where none can be.
 
@@ -137,10 +132,13 @@ def enlarged(operation: Operation, configuration: Configuration, choice: int, el
     candidates = groups(configuration)
     if not candidates or 0 in next(iter(configuration.shapes.values())):
         return configuration
-    most_calls = 2 * work(operation, configuration)[0] + CALLS
+    usual, _ = work(operation, configuration)
     for turn in range(min(TRIES, len(candidates))):
         group = candidates[(choice + turn) % len(candidates)]
+        # step by step: what is far too much is a little too much in a first step
         steps = [(size, lengthened(configuration, group, size)) for size in ELEMENTS if size <= elements]
-        if steps[-1][1] != configuration and _bearable(operation, steps, most_calls):
-            return steps[-1][1]
+        with suppress(Exception):  # whatever a layer, or a maker of integers, raises for shapes that do not fit
+            held = [work(operation, step, 2 * usual + CALLS)[1] / size for size, step in steps]
+            if steps[-1][1] != configuration and max(held) <= BYTES:
+                return steps[-1][1]
     return configuration
