@@ -138,7 +138,6 @@ def enlarged(operation: Operation, configuration: Configuration, choice: int, el
         # step by step: what is far too much is a little too much in a first step
         steps = [(size, lengthened(configuration, group, size)) for size in ELEMENTS if size <= elements]
         with suppress(Exception):  # whatever a layer, or a maker of integers, raises for shapes that do not fit
-            held = [work(operation, step, 2 * usual + CALLS)[1] / size for size, step in steps]
-            if steps[-1][1] != configuration and max(held) <= BYTES:
+            if all(work(operation, step, 2 * usual + CALLS)[1] <= BYTES * size for size, step in steps):
                 return steps[-1][1]
     return configuration
