@@ -1,8 +1,9 @@
 """Calibration: the limits, from the error ratios of honest implementations.
 
-Every voice takes part: PyTorch, JAX, Mint, and the equations in the working precision. A limit is a small
-multiple of the worst ratio that any of them reached, and at least `LEAST`: above what honest rounding does, and
-not growing with the number of terms, as the worst-case bound γ_K does, under which dropped terms hide.
+Every voice takes part: PyTorch, JAX, Mint, and the equations in the working precision, adding up as NumPy does and
+naively, one term after the other; on short arrays and on long ones. A limit is a small multiple of the worst ratio that
+any of them reached, and at least `LEAST`: above what honest rounding does, and not growing with the number of terms, as
+the worst-case bound γ_K does, under which dropped terms hide (see `limits.growth`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from oracles import catalogue, worker
+from oracles import catalogue, limits, worker
 from oracles.configuration import Case
 from oracles.draw import configurations, sample
 from oracles.judge import judge
 from oracles.judgement import EQUATIONS
+from oracles.large import enlarged
 from oracles.limits import FULL, HALF, STEPWISE, kind
 from oracles.numpy_voice import NumpyVoice
+from oracles.operation import Operation
+from oracles.summation import one_by_one
 from oracles.supervisor import Lost
 from oracles.sweep import sweep
 from oracles.worker import Casualty, excluded
 
+NAIVE = "naive"
 #: The least limit by kind of arithmetic; half precision rounds once a result that is nearly exact.
 LEAST = {FULL: 8.0, HALF: 2.0, STEPWISE: 8.0}
 #: A limit is the worst ratio times this. Where one term dominates a sum of K, every later addition rounds at its
@@ -34,8 +39,10 @@ LEAST = {FULL: 8.0, HALF: 2.0, STEPWISE: 8.0}
 MARGIN = {FULL: 4.0, HALF: 2.0, STEPWISE: 4.0}
 #: Fills whose errors are rounding alone: nothing overflows, underflows or is undefined.
 BENIGN = ("normal", "integers", "cancelling", "wide", "ties")
+#: One configuration in so many is made long, in turn as long as this.
+LONG_EVERY, LENGTHS = 3, (1_024, 4_096, 16_384, 65_536)
 #: A ratio beyond this is no rounding: it is reported, and does not widen the limit.
-OUTLIER = 32.0
+OUTLIER = 16.0
 
 
 @dataclass
@@ -60,12 +67,43 @@ class Calibrated:
 
     worst: dict[tuple[str, str], Worst] = field(default_factory=dict)
     outliers: list[str] = field(default_factory=list)
+    lost: bool = False  # to a case that killed the process: the job is run again
 
     def merge(self, other: Calibrated) -> None:
         """Take in what was measured elsewhere."""
         for key, worst in other.worst.items():
             self.worst.setdefault(key, Worst()).merge(worst)
         self.outliers += other.outliers
+
+
+def _naive(operation: Operation) -> NumpyVoice:
+    """The equations, their sums added up one term after the other."""
+
+    def equations(*arrays: Any, **hyper: Any) -> Any:
+        with one_by_one():
+            y, vjp = operation.equations(*arrays, **hyper)
+
+        def back(*gys: Any) -> Any:
+            with one_by_one():
+                return vjp(*gys)
+
+        return y, back
+
+    return NumpyVoice(equations, name=NAIVE)
+
+
+def _cases(operation: Operation, dtype: str, count: int, seed: int) -> Iterator[Case]:
+    """The worst cases that are on record, `count` configurations, and one in three of these made long."""
+    for figures in limits.calibration()["limits"].get(operation.name, {}).values():
+        known = (catalogue.parse(figure["descriptor"]) for figure in figures.values())
+        yield from (case for case in known if case.configuration.dtype == dtype)
+    for place, configuration in enumerate(sample(configurations(operation, (dtype,)), seed, count)):
+        lengths = [configuration]
+        if place % LONG_EVERY == 0:
+            elements = LENGTHS[place // LONG_EVERY % len(LENGTHS)]
+            lengths.append(enlarged(operation, configuration, place, elements))
+        for long in dict.fromkeys(lengths):
+            yield from (Case(long, fill, seed + n) for n, fill in enumerate(BENIGN))
 
 
 def calibrate(name: str, dtype: str, count: int, seed: int, casualties: frozenset[Casualty]) -> Calibrated:
@@ -77,20 +115,19 @@ def calibrate(name: str, dtype: str, count: int, seed: int, casualties: frozense
     found = Calibrated()
     if dtype in ("float32", "float64"):
         # the equations know no half precision: they do not choose what to accumulate in
-        panel = replace(panel, references=[*panel.references, NumpyVoice(operation.equations, name=EQUATIONS)])
-    for configuration in sample(configurations(operation, (dtype,)), seed, count):
-        for place, fill in enumerate(BENIGN):
-            case = Case(configuration, fill, seed + place)
-            judgement = judge(operation, case, panel.without(excluded(case, casualties)))
-            for (voice, tensor), comparison in judgement.comparisons.items():
-                if judgement.truth[tensor].dtype.kind in "iu":
-                    continue
-                ratios = comparison.error_ratio
-                if (ratios > OUTLIER).any():
-                    found.outliers.append(f"{voice} {tensor} {ratios.max():.4g}: {case}")
-                    ratios = ratios[ratios <= OUTLIER]
-                worst = Worst(float(np.max(ratios, initial=0.0)), voice, str(case), ratios.size)
-                found.worst.setdefault((tensor, kind(dtype, voice)), Worst()).merge(worst)
+        ours = [NumpyVoice(operation.equations, name=EQUATIONS), _naive(operation)]
+        panel = replace(panel, references=[*panel.references, *ours])
+    for case in _cases(operation, dtype, count, seed):
+        judgement = judge(operation, case, panel.without(excluded(case, casualties)))
+        for (voice, tensor), comparison in judgement.comparisons.items():
+            if judgement.truth[tensor].dtype.kind in "iu":
+                continue
+            ratios = comparison.error_ratio
+            if (ratios > OUTLIER).any():
+                found.outliers.append(f"{voice} {tensor} {ratios.max():.4g}: {case}")
+                ratios = ratios[ratios <= OUTLIER]
+            worst = Worst(float(np.max(ratios, initial=0.0)), voice, str(case), ratios.size)
+            found.worst.setdefault((tensor, kind(dtype, voice)), Worst()).merge(worst)
     return found
 
 
@@ -100,7 +137,7 @@ def measure(
     """Measure every operation in every dtype; a case that kills a process is named among the outliers."""
     for op, result in sweep(calibrate, ops, dtypes, count, seed, workers):
         if isinstance(result, Lost):
-            result = Calibrated(outliers=[f"{result.voice} {result.kind}: {result.descriptor}"])
+            result = Calibrated(outliers=[f"{result.voice} {result.kind}: {result.descriptor}"], lost=True)
         yield op, result
 
 
@@ -117,10 +154,10 @@ def as_limit(ratio: float, arithmetic: str) -> float:
 
 def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str, Any]) -> dict[str, Any]:
     """The record that `oracles.limits` reads: every limit with what it came from."""
-    limits: dict[str, dict[str, dict[str, Any]]] = {}
+    recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for op, measured in found.items():
         for (tensor, arithmetic), worst in sorted(measured.worst.items()):
-            limits.setdefault(op, {}).setdefault(tensor, {})[arithmetic] = {
+            recorded.setdefault(op, {}).setdefault(tensor, {})[arithmetic] = {
                 "limit": as_limit(worst.ratio, arithmetic),
                 "worst": round(worst.ratio, 4),
                 "voice": worst.voice,
@@ -129,21 +166,7 @@ def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str
                 "elements": worst.elements,
                 "descriptor": worst.descriptor,
             }
-    return {"version": 1, **about, "limits": limits}
-
-
-def worse(known: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Of two sets of limits the worse ratio for each operation, tensor and kind of arithmetic.
-
-    >>> worse({"elu": {"y": {"full": {"worst": 1.0}}}}, {"elu": {"y": {"full": {"worst": 0.5}}}})
-    {'elu': {'y': {'full': {'worst': 1.0}}}}
-    """
-    if "worst" in known and "worst" in measured:
-        return max(known, measured, key=lambda figures: figures["worst"])
-    return {
-        key: worse(known[key], measured[key]) if key in known and key in measured else known.get(key, measured.get(key))
-        for key in {**known, **measured}
-    }
+    return {"version": 1, **about, "limits": recorded}
 
 
 def write(record: dict[str, Any], path: Path) -> None:

@@ -305,7 +305,7 @@ def report(directories: tuple[Path, ...], out: Path | None) -> None:
 def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, out: Path | None) -> None:
     """Measure the worst error ratio of honest implementations and store the limits that follow.
 
-    It adds to what is known: a worse ratio of an earlier calibration stays.
+    The worst cases of earlier calibrations are measured again; the limits of the other operations stay.
     """
     from rich.progress import track
 
@@ -322,20 +322,25 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
     except UnknownOperation as error:
         raise Unusable(str(error)) from None
     dtypes = tuple(dtype for dtype in available_dtypes() if dtype != "longdouble")
-    found = {name: calibration.Calibrated() for name in names}
-    measured = calibration.measure(names, dtypes, count, seed, workers or os.cpu_count() or 1)
-    for op, result in track(measured, "calibrating", total=len(names) * len(dtypes)):
-        found[op].merge(result)
-        for outlier in result.outliers:
-            click.echo(f"no rounding: {outlier}")
     about = {
         "dtypes": dtypes,
         "margin": calibration.MARGIN,
         "environment": {k: v for k, v in environment().items() if k in ("numpy", "torch", "jax", "blas", "cpu")},
     }
-    record = calibration.as_json(found, count, seed, about)
-    record["limits"] = calibration.worse(limits.calibration()["limits"], record["limits"])
-    calibration.write(record, path)
+    found = {name: calibration.Calibrated() for name in names}
+    missing = dict.fromkeys(names, len(dtypes))
+    measured = calibration.measure(names, dtypes, count, seed, workers or os.cpu_count() or 1)
+    try:
+        for op, result in track(measured, "calibrating", total=len(names) * len(dtypes)):
+            found[op].merge(result)
+            missing[op] -= not result.lost
+            for outlier in result.outliers:
+                click.echo(f"no rounding: {outlier}")
+    finally:  # interrupted, what has been measured whole stands
+        whole = {op: result for op, result in found.items() if not missing[op]}
+        record = calibration.as_json(whole, count, seed, about)
+        record["limits"] = {**limits.calibration()["limits"], **record["limits"]}
+        calibration.write(record, path)
     click.echo(f"Limits: {path}")
 
 

@@ -56,15 +56,14 @@ def compare(
     *,
     exact: bool,
     flushes: bool,
-    growth: float = 1.0,
     finite_inputs: bool = False,
 ) -> Comparison:
     """Judge each element of `got`, in the format `p`, against `truth`.
 
-    The error ratio is r = |got − truth| / ((u + u')·G·g + η): u the unit roundoff of `p` and u' that of the truth, G
-    the rounding scale, g the `growth` of long sums (see `oracles.limits`), η what underflow on the way costs whatever
-    G is: 2^14 (2^5 in float16, 2^(p/2) if that is more) times the smallest subnormal number, or the smallest normal one
-    for an implementation that `flushes` subnormals.
+    The error ratio is r = |got − truth| / ((u + u')·G + η): u the unit roundoff of `p` and u' that of the
+    truth, G the rounding scale, and η what underflow on the way costs whatever G is: 2^14 (2^5 in float16, 2^(p/2)
+    if that is more) times the smallest subnormal number, or the smallest normal one for an implementation that
+    `flushes` subnormals.
 
     NaN and infinities must stand where the truth has them, with its sign. Where G comes within `headroom` of
     the largest finite number, an honest order of evaluation may overflow on the way (a sum before the division
@@ -80,7 +79,7 @@ def compare(
         error = np.abs(values - expected)
         own = np.finfo(p.truth).eps / 2
         floor = (p.smallest_normal if flushes else p.smallest_subnormal) * underflow(p)
-        unit = (p.unit_roundoff + own) * scale * growth + floor
+        unit = (p.unit_roundoff + own) * scale + floor
         ratio = error / unit
         same = (values == expected) | (np.isnan(values) & np.isnan(expected))
         ratio = np.where(finite & np.isfinite(values), ratio, np.where(same, 0, np.inf))

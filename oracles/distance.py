@@ -15,10 +15,10 @@ from oracles.draw import axis_length
 from oracles.formula import Traced, formula, value
 from oracles.norm import in_single
 from oracles.operation import Hyper, Limitation, Operation, Shapes
+from oracles.precision import HALF
 
 #: Degrees of a norm that cdist and pdist take.
 DEGREES = (2.0, 1.0, inf, 0.0, 3.0, 1.5, 0.5)
-HALF = ("float16", "bfloat16")
 #: Neither NaN, infinities nor the largest numbers: the slope at a NaN differs in PyTorch from degree to degree, and in
 #: PyTorch and JAX alike the squares of large differences overflow.
 UNJUDGED: tuple[str, ...] = ()

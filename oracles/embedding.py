@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 import mint
 from oracles.configuration import Case, Configuration
-from oracles.distance import HALF, norm_formula, norm_jax, rounded
+from oracles.distance import norm_formula, norm_jax, rounded
 from oracles.draw import axis_length
 from oracles.formula import formula, straight_through, value
 from oracles.inputs import make_inputs
 from oracles.norm import unit
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
+from oracles.precision import HALF
 
 #: 1.0 is met exactly by rows of zeros and one ±1, the others by no row that is made of few digits.
 MAX_NORMS = (None, None, None, None, 1.0, 0.7371, 2.5371, 0.0)

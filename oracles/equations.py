@@ -20,6 +20,8 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
+from oracles.summation import total
+
 Array: TypeAlias = Any  # np.ndarray; its stubs cannot say "of the dtype of that argument"
 Gradients: TypeAlias = tuple[Array | None, ...]
 Vjp: TypeAlias = Callable[[Array], Gradients]
@@ -73,7 +75,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Result:
         delta, flat = gy.reshape(rows, w.shape[0]), x.reshape(rows, w.shape[1])
         gx = np.einsum("...m,mk->...k", gy, w)
         gw = np.einsum("nm,nk->mk", delta, flat)
-        return gx, gw, None if b is None else delta.sum(axis=0)
+        return gx, gw, None if b is None else total(delta, 0)
 
     return y, vjp
 
@@ -214,7 +216,7 @@ def over_channels(b: Array, axes: int) -> Array:
 
 def bias_gradient(gy: Array, b: Array | None) -> Array | None:
     """∂L/∂b[c] = Σ_n Σ_h δ[n, c, h]  (3.1.2)."""
-    return None if b is None else gy.sum(axis=(0, *range(2, gy.ndim)))
+    return None if b is None else total(gy, (0, *range(2, gy.ndim)))
 
 
 @literal
@@ -400,7 +402,7 @@ def avg_pool(
 
     y: Array = np.zeros((*x.shape[:2], *out), x.dtype)
     for h, covered in windows(shape, kernel, s, p, ones, out):
-        y[:, :, *h] = x[:, :, *covered].sum(axis=inner) / divisor(h, covered)
+        y[:, :, *h] = total(x[:, :, *covered], inner) / divisor(h, covered)
 
     def vjp(gy: Array) -> Gradients:
         gx: Array = np.zeros(x.shape, x.dtype)
@@ -549,14 +551,14 @@ def log_probabilities(rows: Array) -> Array:
     ordered = np.sort(rows, axis=-1)
     largest = ordered[..., -1:]
     others, itself = np.exp(ordered[..., :-1] - largest), np.expm1(largest - largest)
-    rest = others.sum(axis=-1, keepdims=True) + itself.sum(axis=-1, keepdims=True)
+    rest = total(others, -1, True) + total(itself, -1, True)
     return rows - largest - np.log1p(rest)
 
 
 def probabilities(rows: Array) -> Array:
     """p_k = e^x_k / Σ_j e^x_j along the last axis, both divided by e^m, m the largest."""
     e = np.exp(rows - rows.max(axis=-1, keepdims=True, initial=-np.inf))
-    return e / e.sum(axis=-1, keepdims=True)
+    return e / total(e, -1, True)
 
 
 def rows_of(x: Array, dim: int) -> Array:
@@ -576,7 +578,7 @@ def softmax(x: Array, *, dim: int) -> Result:
 
     def vjp(gy: Array) -> Gradients:
         delta = rows_of(gy, dim)
-        return (unrow(p * (delta - (delta * p).sum(axis=-1, keepdims=True)), dim, x),)
+        return (unrow(p * (delta - total(delta * p, -1, True)), dim, x),)
 
     return unrow(p, dim, x), vjp
 
@@ -588,6 +590,6 @@ def log_softmax(x: Array, *, dim: int) -> Result:
 
     def vjp(gy: Array) -> Gradients:
         delta = rows_of(gy, dim)
-        return (unrow(delta - probabilities(rows) * delta.sum(axis=-1, keepdims=True), dim, x),)
+        return (unrow(delta - probabilities(rows) * total(delta, -1, True), dim, x),)
 
     return unrow(log_probabilities(rows), dim, x), vjp

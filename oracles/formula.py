@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from oracles.summation import growth, total
+
 Array = Any  # np.ndarray; its stubs cannot say "of the dtype of that argument"
 Pullback = Callable[[Any], Any]  # NumPy's stubs do not know that arithmetic on traced arrays gives traced arrays
 
@@ -188,10 +190,13 @@ def _scatter(g: Traced, key: Any, shape: tuple[int, ...]) -> Traced:
         np.add.at(sums, key, values)
         return sums
 
-    several = added((g.value != 0).astype(g.dtype)) > 1
-    return Traced(
-        added(g.value), added(g.bound) + np.where(several, added(np.abs(g.value)), 0), [(g, lambda c: c[key])]
-    )
+    rounded = _rounded(added((g.value != 0).astype(g.dtype)), added(np.abs(g.value)))
+    return Traced(added(g.value), added(g.bound) + rounded, [(g, lambda c: c[key])])
+
+
+def _rounded(terms: Array, magnitude: Array) -> Array:
+    """What is lost in sums of so many terms: g(K)·Σ|t|; one term alone is not rounded."""
+    return np.where(terms > 1, growth(terms) * magnitude, 0)
 
 
 def _sum(x: Traced, axis: Any, keepdims: bool) -> Traced:
@@ -200,10 +205,9 @@ def _sum(x: Traced, axis: Any, keepdims: bool) -> Traced:
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
 
     def added(values: Array) -> Array:
-        return values.sum(axis=axes, keepdims=keepdims)
+        return total(values, axes, keepdims)
 
-    # one term alone is not rounded
-    rounded = np.where(added(x.value != 0) > 1, added(np.abs(x.value)), 0)
+    rounded = _rounded(added(x.value != 0), added(np.abs(x.value)))
     full = x.shape
     return Traced(
         added(x.value),
@@ -464,8 +468,7 @@ def _joined(join: Callable[..., Array], parts: Sequence[Any], axis: int) -> Trac
 def _cumsum(x: Traced, axis: int | None = None) -> Traced:
     if axis is None:
         return _cumsum(x.reshape(-1), 0)
-    magnitude = np.cumsum(np.abs(x.value), axis)
-    rounded = np.where(np.cumsum(x.value != 0, axis) > 1, magnitude, 0)
+    rounded = _rounded(np.cumsum(x.value != 0, axis), np.cumsum(np.abs(x.value), axis))
     return Traced(
         np.cumsum(x.value, axis),
         np.cumsum(x.bound, axis) + rounded,

@@ -21,14 +21,13 @@ from oracles.fill import values
 from oracles.formula import Traced, formula, traced
 from oracles.interpolate import around, cubic_jax, weighted_sum, within_rounding
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
-from oracles.precision import precision
+from oracles.precision import HALF, precision
 
 ALIGN_CORNERS = st.sampled_from((None, False, True))
 #: More than any map that is drawn.
 FAR = 1000.0
 #: A value that cannot be judged.
 UNKNOWN = Traced(0.0, np.inf)
-HALF = ("float16", "bfloat16")
 
 
 def draw_grid_sample(draw: st.DrawFn) -> tuple[Shapes, Hyper]:

@@ -15,11 +15,12 @@ from oracles.compare import Comparison, compare, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
 from oracles.inputs import make_cotangents, make_inputs, raised
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
-from oracles.limits import growth, limit
+from oracles.limits import limit
 from oracles.numpy_voice import NumpyVoice
 from oracles.operation import Operation
 from oracles.panel import Panel
-from oracles.precision import Precision, precision
+from oracles.precision import HALF, Precision, precision
+from oracles.summation import rounding
 from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
 Array = NDArray[Any]
@@ -100,7 +101,8 @@ class _Trial:
         self.operation, self.case, self.panel = operation, case, panel
         self.p = precision(case.configuration.dtype)
         self.judgement = Judgement(case, inputs=inputs)
-        self._find_truth(inputs)
+        with rounding(once=case.configuration.dtype in HALF):
+            self._find_truth(inputs)
         self.answers: dict[str, Answer] = {}
         self.malformed: dict[tuple[str, str], str] = {}
         for voice in panel.voices():
@@ -133,10 +135,6 @@ class _Trial:
             # what has no scale is not rounded
             self.judgement.scale[name] = np.zeros(tensor.shape) if scale is None else scale
         self.judgement.inputs.update(self.cotangents)
-        # no sum has more terms than the largest array has elements
-        self.terms = max(
-            a.size for a in (*self.judgement.inputs.values(), *self.judgement.truth.values()) if a is not None
-        )
 
     def _ask(self, voice: Voice) -> None:
         operation, case, judgement = self.operation, self.case, self.judgement
@@ -245,7 +243,6 @@ class _Trial:
             most,
             exact=exact and p is self.p,
             flushes=flushes,
-            growth=growth(self.terms, p.name, voice),
             # what overflows in the truth itself tells nothing; only longdouble has no higher precision
             finite_inputs=self.case.fill != "special" and p.name == "longdouble",
         )

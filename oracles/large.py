@@ -132,11 +132,12 @@ def enlarged(operation: Operation, configuration: Configuration, choice: int, el
     candidates = groups(configuration)
     if not candidates or 0 in next(iter(configuration.shapes.values())):
         return configuration
+    sizes = (*(size for size in ELEMENTS if size < elements), elements)
     usual, _ = work(operation, configuration)
     for turn in range(min(TRIES, len(candidates))):
         group = candidates[(choice + turn) % len(candidates)]
         # step by step: what is far too much is a little too much in a first step
-        steps = [(size, lengthened(configuration, group, size)) for size in ELEMENTS if size <= elements]
+        steps = [(size, lengthened(configuration, group, size)) for size in sizes]
         with suppress(Exception):  # whatever a layer, or a maker of integers, raises for shapes that do not fit
             if all(work(operation, step, 2 * usual + CALLS)[1] <= BYTES * size for size, step in steps):
                 return steps[-1][1]

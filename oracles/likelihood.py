@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import mint
 from oracles.configuration import Case
-from oracles.distance import HALF, broadcast_pair, rounded
+from oracles.distance import broadcast_pair, rounded
 from oracles.draw import elementwise
 from oracles.formula import Traced, constant, formula, straight_through, value, x_log_x
 from oracles.loss import (
@@ -24,6 +24,8 @@ from oracles.loss import (
     spoil_reduction,
 )
 from oracles.operation import Array, Draw, Hyper, Limitation, Operation, Shapes, Spoil
+from oracles.precision import HALF
+from oracles.summation import growth
 
 #: PyTorch's: the least logarithm of a probability in binary_cross_entropy, and the least x·(1 − x) in its gradient.
 LEAST_LOG = -100
@@ -194,17 +196,18 @@ def bce_with_logits_scale(
 ) -> tuple[Array | None, ...]:
     """Of σ(x) and x − log σ(−x) frameworks form (v·t + 1 − t)·σ(x) − v·t and (1 − t)·x − (1 + (v − 1)·t)·log σ(x).
 
-    G allows for these: with c = 1 + |t| + |v·t| it is |w|·c·(1 + |x|), |w|·c in x, |w|·(1 + |v|)·(1 + |x|) in t.
+    G allows for these: with c = 1 + |t| + |v·t| it is |w|·c·(1 + |x|), |w|·c in x, |w|·(1 + |v|)·(1 + |x|) in t, and
+    where it is summed as much more as the sum's `growth`.
     """
     w, v = np.abs(np.ones((), x.dtype) if weight is None else weight), pos_weight
     v = np.abs(np.ones((), x.dtype) if v is None else v)
     t, most = np.abs(target), 1 + np.abs(x)
     c = 1 + t + v * t
-    losses = reduced(w * c * most, reduction)
+    losses = reduced(w * c * most, reduction) * (1 if reduction == "none" else growth(x.size))
     g = np.broadcast_to(np.abs(gy) / (x.size if reduction == "mean" else 1), x.shape)
 
     def of_weight(gradient: Array, given: Array | None) -> Array | None:
-        return None if given is None else summed(gradient, given.shape)
+        return None if given is None else summed(gradient, given.shape) * growth(x.size / max(given.size, 1))
 
     return (
         np.asarray(losses),

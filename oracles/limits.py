@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from math import sqrt
 from typing import Any
 
 #: For an operation that has not been calibrated yet: eight first-order rounding errors.
 UNCALIBRATED = 8.0
-#: A sum of so many terms is a short one: its errors are those that the limits were calibrated on.
-SHORT = 1024
 #: Kinds of arithmetic: in the dtype itself; in float32, rounded once to half precision; in half precision.
 FULL, HALF, STEPWISE = "full", "half", "stepwise"
 
@@ -25,18 +22,6 @@ def kind(dtype: str, voice: str) -> str:
     if dtype not in ("float16", "bfloat16"):
         return FULL
     return STEPWISE if voice == "jax" else HALF
-
-
-def growth(terms: int, dtype: str, voice: str) -> float:
-    """How much more than in a short sum rounding may come to in one of so many terms: √(K / 1024), and at least 1.
-
-    Rounding errors wander: over K additions they come to √K·u·G (Higham & Mary, SIAM J. Sci. Comput. 41, 2019) and not
-    to the worst case γ_K·G, under which dropped terms hide. Half precision, which rounds once, does not grow.
-
-    >>> growth(1000, "float32", "torch"), growth(65_536, "float32", "torch"), growth(65_536, "float16", "torch")
-    (1.0, 8.0, 1.0)
-    """
-    return 1.0 if kind(dtype, voice) == HALF else max(1.0, sqrt(terms / SHORT))
 
 
 @cache

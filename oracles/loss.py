@@ -14,6 +14,7 @@ from oracles.distance import rounded
 from oracles.draw import axis_length, elementwise
 from oracles.formula import formula, straight_through, value
 from oracles.operation import Array, Draw, Hyper, Limitation, Operation, Shapes, Spoil
+from oracles.summation import growth
 
 REDUCTIONS = st.sampled_from(("mean", "sum", "none"))
 RARELY = st.sampled_from((False, False, False, True))
@@ -92,17 +93,18 @@ def mse_formula(x: Any, target: Any, weight: Any = None, reduction: str = "mean"
 def mse_scale(
     x: Array, target: Array, weight: Array | None, gy: Array, reduction: str = "mean"
 ) -> tuple[Array, Array, Array, Array | None]:
-    """Squares add up without cancelling, and x − t is one rounding: G = y, |gx|, |gtarget|.
+    """Squares add up without cancelling, x − t is one rounding: G = g·y, |gx|, |gtarget|, g the `growth` of the sum.
 
-    The mean's gweight is (l − y)·gy/Σw: (l + y)·|gy|/Σw.
+    The mean's gweight is (l − y)·gy/Σw: (l + g·y)·|gy|/Σw.
     """
     y, vjp = mse_formula(x, target, weight, reduction=reduction)
     gx, gtarget, gweight = vjp(np.abs(gy))
     assert gx is not None
     assert gtarget is not None
+    most = y if reduction == "none" else y * growth(x.size)
     if gweight is not None and weight is not None and reduction == "mean":
-        gweight = gweight + 2 * y * np.abs(gy) / weight.sum()
-    return np.abs(y), np.abs(gx), np.abs(gtarget), gweight
+        gweight = gweight + 2 * most * np.abs(gy) / weight.sum()
+    return np.abs(most), np.abs(gx), np.abs(gtarget), gweight
 
 
 mse_loss = Operation(

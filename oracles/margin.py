@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 import mint
 from oracles.configuration import Case, Configuration
-from oracles.distance import HALF, broadcast_pair, connected, norm_formula, norm_jax, rounded, vectors
+from oracles.distance import broadcast_pair, connected, norm_formula, norm_jax, rounded, vectors
 from oracles.draw import axis_length, elementwise
 from oracles.formula import formula, value
 from oracles.loss import REDUCTIONS, has_nan, reduced, spoil_reduction
 from oracles.norm import in_single, without_tiny
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
+from oracles.precision import HALF
 
 #: PyTorch adds it to the squared lengths in cosine_embedding_loss.
 SQUARED_FLOOR = 1e-12

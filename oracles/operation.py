@@ -17,6 +17,7 @@ from oracles.fill import FILLS
 from oracles.formula import Derivative
 from oracles.layout import LAYOUTS
 from oracles.precision import precision
+from oracles.summation import growth
 
 Array = NDArray[Any]
 Shapes = dict[str, Shape]
@@ -175,10 +176,26 @@ class Operation:
                 of_outputs, of_gradients = vjp.scales(*cotangents)
             else:
                 # |a|·|b|·… summed as the operation sums a·b·…: what can be lost to rounding, to first order
-                positive = [None if a is None else a if a.dtype.kind in "biu" else np.abs(a) for a in arrays.values()]
-                y, vjp = self.equations(*positive, **hyper)
-                of_outputs, of_gradients = (y,), vjp(*map(np.abs, cotangents))
+                of_outputs, of_gradients = self._on(np.abs, arrays, cotangents, hyper)
+                # and on ones, how many terms there are in each sum
+                counts = self._on(lambda a: (a != 0).astype(a.dtype), arrays, cotangents, hyper)
+                of_outputs, of_gradients = (
+                    tuple(None if m is None else m * growth(k) for m, k in zip(magnitudes, terms, strict=True))
+                    for magnitudes, terms in zip((of_outputs, of_gradients), counts, strict=True)
+                )
             return self.named(of_outputs) | dict(zip(gradients, of_gradients, strict=True))
+
+    def _on(
+        self,
+        each: Callable[[Array], Array],
+        arrays: Mapping[str, Array | None],
+        cotangents: Sequence[Array],
+        hyper: Hyper,
+    ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+        """The output and the gradients with `each` applied to the floating-point arrays and the cotangents."""
+        given = [None if a is None else a if a.dtype.kind in "biu" else each(a) for a in arrays.values()]
+        y, vjp = self.equations(*given, **hyper)
+        return (y,), vjp(*map(each, cotangents))
 
     def configuration(
         self,

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 DTYPES = ("float32", "float64", "float16", "bfloat16", "longdouble")
 
 
+#: Half precision, which is to be computed in float32 and rounded once.
+HALF = ("float16", "bfloat16")
+
+
 @dataclass(frozen=True)
 class Precision:
     """One binary floating-point format, in Higham's terms (*Accuracy and Stability*, 2002, §2.1)."""

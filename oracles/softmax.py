@@ -13,6 +13,7 @@ from oracles.activation import logistic
 from oracles.configuration import Case
 from oracles.draw import axis_length
 from oracles.operation import Array, Hyper, Limitation, Operation, Shapes
+from oracles.summation import growth
 
 
 def draw_softmax(draw: st.DrawFn) -> tuple[Shapes, Hyper]:
@@ -29,40 +30,42 @@ def spoil_softmax(draw: st.DrawFn, shapes: Shapes, hyper: Hyper) -> tuple[str, S
 
 
 def exponentials(x: Array, axis: int) -> tuple[Array, Array, Array]:
-    """Distance to the maximum d = |x − m|, p = softmax(x), and what p loses: 1 + d + Σp·d."""
+    """Distance to the maximum d = |x − m|, p = softmax(x), and what p loses: g + d + Σp·d, g = `growth` of the sum."""
     d = np.max(x, axis=axis, keepdims=True, initial=-np.inf) - x
     e = np.exp(-d)
     p = e / np.sum(e, axis=axis, keepdims=True)
     weighed = np.where(p > 0, p * d, 0)
-    lost = 1 + np.where(p > 0, d, 0) + np.sum(weighed, axis=axis, keepdims=True)
+    lost = growth(x.shape[axis]) + np.where(p > 0, d, 0) + np.sum(weighed, axis=axis, keepdims=True)
     return d, p, lost
 
 
 def through_probabilities(p: Array, lost: Array, gy: Array, axis: int) -> Array:
     """p·(gy − Σgy·p), where each p loses `lost`: p·lost·(|gy| + Σ|gy|·p) + p·Σ|gy|·p·lost."""
     g = np.abs(gy)
-    total, of_terms = (np.sum(g * q, axis=axis, keepdims=True) for q in (p, p * lost))
+    total, of_terms = (growth(p.shape[axis]) * np.sum(g * q, axis=axis, keepdims=True) for q in (p, p * lost))
     return np.asarray(p * lost * (g + total) + p * of_terms)
 
 
 def softmax_scale(x: Array, gy: Array, dim: int) -> tuple[Array, Array]:
-    """p·(1 + d + Σp·d), d = max x − x; gradient: `through_probabilities`."""
+    """p·(g + d + Σp·d), d = max x − x; gradient: `through_probabilities`."""
     _, p, lost = exponentials(x, dim)
     return p * lost, through_probabilities(p, lost, gy, dim)
 
 
 def log_softmax_magnitude(x: Array, axis: int) -> Array:
-    """(x − m) − log Σe^(x−m): d + log Σ + 1 + Σp·d, the last two for the rounding of the sum."""
+    """(x − m) − log Σe^(x−m): d + log Σ + g + Σp·d, the last two for the rounding of the sum."""
     d, p, _ = exponentials(x, axis)
     total = np.sum(np.exp(-d), axis=axis, keepdims=True)
-    return np.asarray(d + np.log(total) + 1 + np.sum(np.where(p > 0, p * d, 0), axis=axis, keepdims=True))
+    lost = growth(x.shape[axis]) + np.sum(np.where(p > 0, p * d, 0), axis=axis, keepdims=True)
+    return np.asarray(d + np.log(total) + lost)
 
 
 def log_softmax_scale(x: Array, gy: Array, dim: int) -> tuple[Array, Array]:
-    """See `log_softmax_magnitude`; gradient gy − p·Σgy: |gy| + p·(1 + d + Σp·d)·Σ|gy|."""
+    """See `log_softmax_magnitude`; gradient gy − p·Σgy: |gy| + p·(g + d + Σp·d)·g·Σ|gy|."""
     _, p, lost = exponentials(x, dim)
     g = np.abs(gy)
-    return log_softmax_magnitude(x, dim), g + p * lost * np.sum(g, axis=dim, keepdims=True)
+    total = growth(x.shape[dim]) * np.sum(g, axis=dim, keepdims=True)
+    return log_softmax_magnitude(x, dim), g + p * lost * total
 
 
 softmax = Operation(
