@@ -95,7 +95,7 @@ def _naive(operation: Operation) -> NumpyVoice:
 def _cases(operation: Operation, dtype: str, count: int, seed: int) -> Iterator[Case]:
     """The worst cases that are on record, `count` configurations, and one in three of these made long."""
     for figures in limits.calibration()["limits"].get(operation.name, {}).values():
-        known = (catalogue.parse(figure["descriptor"]) for figure in figures.values())
+        known = (catalogue.parse(figure["descriptor"]) for figure in figures.values() if figure["descriptor"])
         yield from (case for case in known if case.configuration.dtype == dtype)
     for place, configuration in enumerate(sample(configurations(operation, (dtype,)), seed, count)):
         lengths = [configuration]
