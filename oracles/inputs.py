@@ -36,6 +36,13 @@ def raised(array: Array, p: Precision) -> Array:
     return np.array(array, order="C") if array.dtype.kind in "biu" else np.array(array, p.truth, order="C")
 
 
+def alike(case: Case, inputs: Mapping[str, Array | None]) -> bool:
+    """Whether sums may be of few numbers again and again: by the fill, by a stride of 0, or by indices that repeat."""
+    picked = inputs.get("indices")
+    repeated = picked is not None and 8 * np.unique(picked).size <= picked.size
+    return case.fill in ("integers", "ties") or "broadcast" in case.configuration.layouts.values() or repeated
+
+
 def _shapes(operation: Operation, case: Case) -> Iterator[tuple[str, tuple[int, ...] | None]]:
     for name in operation.arguments(case.configuration):
         yield name, case.configuration.shapes.get(name)

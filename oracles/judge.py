@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from oracles.compare import Comparison, compare, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
-from oracles.inputs import make_cotangents, make_inputs, raised
+from oracles.inputs import alike, make_cotangents, make_inputs, raised
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.limits import limit
 from oracles.numpy_voice import NumpyVoice
 from oracles.operation import Operation
 from oracles.panel import Panel
 from oracles.precision import HALF, Precision, precision
-from oracles.summation import rounding
+from oracles.summation import Rounding, rounding
 from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
 Array = NDArray[Any]
@@ -101,7 +101,7 @@ class _Trial:
         self.operation, self.case, self.panel = operation, case, panel
         self.p = precision(case.configuration.dtype)
         self.judgement = Judgement(case, inputs=inputs)
-        with rounding(once=case.configuration.dtype in HALF):
+        with rounding(Rounding(case.configuration.dtype in HALF, alike(case, inputs))):
             self._find_truth(inputs)
         self.answers: dict[str, Answer] = {}
         self.malformed: dict[tuple[str, str], str] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,31 +18,52 @@ Array = NDArray[Any]
 
 #: A sum of so many terms rounds like a short one.
 SHORT = 16
+#: float32 has so many times the digits of float16, in which sums are not added up.
+SPARE = 2048
 
+
+@dataclass(frozen=True)
+class Rounding:
+    """How sums are rounded.
+
+    `once`: at their end, as in half precision, which is computed in float32. `alike`: the terms are few numbers again
+    and again; then what one addition loses the next loses as well, and errors do not wander but drift.
+    """
+
+    once: bool = False
+    alike: bool = False
+
+
+_rounding: ContextVar[Rounding] = ContextVar("rounding", default=Rounding())  # noqa: B039 (it is frozen)
 _one_by_one: ContextVar[bool] = ContextVar("one_by_one", default=False)
-_once: ContextVar[bool] = ContextVar("once", default=False)
 
 
 @contextmanager
-def rounding(*, once: bool) -> Iterator[None]:
-    """Whether sums are rounded `once`, at their end, as in half precision, which is computed in float32."""
-    token = _once.set(once)
+def rounding(how: Rounding) -> Iterator[None]:
+    """Here `growth` is that of sums which are rounded like this."""
+    token = _rounding.set(how)
     try:
         yield
     finally:
-        _once.reset(token)
+        _rounding.reset(token)
 
 
 def growth(terms: Any) -> Any:
     """How much more rounding may come to in a sum of K terms than in a short one: g(K) = max(1, √(K / 16)).
 
-    Rounding errors wander: K additions come to √K·u·Σ|t| at most (Higham & Mary, SIAM J. Sci. Comput. 41, 2019), and
-    one after the other beside one large term they do; not to the worst case γ_K·Σ|t|, under which dropped terms hide.
+    Rounding errors wander: K additions come to about √K·u·Σ|t| (Higham & Mary, SIAM J. Sci. Comput. 41, 2019), and one
+    after the other beside one large term they do; not to the worst case γ_K·Σ|t|, under which dropped terms hide. Only
+    where the terms are alike they drift: g(K) = max(1, K / 16).
 
     >>> growth(np.array([1, 16, 1024, 16384])).tolist()
     [1.0, 1.0, 8.0, 32.0]
+    >>> with rounding(Rounding(alike=True)):
+    ...     growth(np.array([1, 16, 1024])).tolist()
+    [1.0, 1.0, 64.0]
     """
-    return np.ones(np.shape(terms)) if _once.get() else np.maximum(1, np.sqrt(np.asarray(terms) / SHORT))
+    how = _rounding.get()
+    grown = (np.asarray(terms) / SHORT) ** (1.0 if how.alike else 0.5)
+    return np.maximum(1, grown / SPARE if how.once else grown)
 
 
 @contextmanager
