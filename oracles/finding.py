@@ -35,7 +35,7 @@ PROBES = 45
 BLOCKS, ENOUGH = 8, 12
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
-VALID = ("wrong", "nondeterministic", "mutates-input")
+VALID = ("wrong", "nondeterministic", "mutates-input", "shares-memory", "writes-outside", "warns")
 #: What is accepted and should not be may be shrunk to anything that all others refuse.
 ACCEPTED = "accepts-invalid"
 #: Time for each finding; a reference may have to compile whatever it is asked.

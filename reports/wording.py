@@ -23,9 +23,12 @@ _DEEDS = {  # worst first: a wrong number that nobody notices is worse than an e
     "crash": "crashes",
     "hang": "hangs",
     "mutates-input": "changes its inputs",
+    "writes-outside": "writes outside its arrays",
+    "shares-memory": "shares memory with its inputs or with another call",
     "nondeterministic": "gives other bits when called again",
     "rejects-valid": "rejects valid arguments",
     "accepts-invalid": "accepts invalid arguments",
+    "warns": "warns on benign input",
 }
 
 
