@@ -23,6 +23,7 @@ from oracles.record import finite
 from oracles.script import script
 from oracles.shrink import shrink
 from oracles.subject import Subject
+from oracles.trait import traits
 from oracles.voice import SUBJECT, Arrays
 
 #: guilty party, operation, tensor, verdict
@@ -56,6 +57,8 @@ class Finding:
     minimal: Case | None = None
     condition: Condition | None = None
     script: str | None = None
+    #: with what the fault goes away: one line each
+    traits: list[str] = field(default_factory=list)
     identifier: str = field(default="")
 
     def as_json(self) -> dict[str, Any]:
@@ -73,6 +76,7 @@ class Finding:
                 "failing": condition.failing if condition else 0,
                 "passing": condition.passing if condition else 0,
             },
+            "traits": self.traits,
             "descriptor": str(self.minimal or self.first),
             "first": str(self.first),
             "count": self.count,
@@ -173,7 +177,10 @@ def explain(
     subject: Subject,
     deadly: Callable[[Case], bool] = lambda case: False,
 ) -> Finding:
-    """Shrink a finding, infer its condition and write its script; what is `deadly` to a process is not run."""
+    """Shrink a finding, infer its condition, find its traits and write its script.
+
+    What is `deadly` to a process is not run.
+    """
     guilty, _, tensor, kind = finding.key
     first = finding.first
     inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty, kind), deadly)
@@ -215,6 +222,7 @@ def explain(
         verdict=verdict,
         condition=_condition(inquiry, finding, minimal),
         script=script(operation, judgement, verdict, subject),
+        traits=traits(operation, judgement, verdict, panel, deadly),
     )
 
 

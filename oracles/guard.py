@@ -60,6 +60,12 @@ def guarded(x: Array) -> Guarded:
     >>> inside.changed, inside.outside > 0
     (False, True)
     """
+    array, memory, start = banded(x)
+    return Guarded(array, memory, start, x.shape, x.strides, memory.tobytes())
+
+
+def banded(x: Array) -> tuple[Array, Array, int]:
+    """The copy, the buffer that it lies in, and where in it the first element is."""
     steps = [(n - 1) * stride // x.itemsize for n, stride in zip(x.shape, x.strides, strict=True)] if x.size else []
     before, behind = (sum(step for step in steps if sign * step > 0) for sign in (-1, 1))
     start = BAND - before
@@ -67,4 +73,4 @@ def guarded(x: Array) -> Guarded:
     array: Array = np.ndarray(x.shape, x.dtype, memory.view(np.uint8), start * x.itemsize, x.strides)
     array[...] = x
     array.flags.writeable = x.flags.writeable
-    return Guarded(array, memory, start, x.shape, x.strides, memory.tobytes())
+    return array, memory, start

@@ -133,6 +133,8 @@ class _Trial:
         self._accuse()
         self._warn()
         self.judgement.answers = {name: answer.tensors for name, answer in self.answers.items()}
+        if SUBJECT in self.answers:
+            self.judgement.written = self.answers[SUBJECT].written
         truth = self.judgement.truth.values()
         floating = [t for t in truth if t.dtype.kind not in "iu"]
         self.judgement.vacuous = all(map(is_vacuous, floating or truth))

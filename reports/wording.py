@@ -157,9 +157,18 @@ def charge(finding: Mapping[str, Any]) -> str:
     return f"{what} {_DEEDS[finding['verdict']]}{when}"
 
 
+def traits(finding: Mapping[str, Any]) -> str:
+    """With what the fault goes away, in one line; nothing where nothing is known.
+
+    >>> traits({"traits": ["right when its row is alone", "right with one thread"]})
+    'right when its row is alone; right with one thread'
+    """
+    return "; ".join(finding.get("traits", ()))  # results of earlier versions have none
+
+
 def charges(findings: Sequence[Mapping[str, Any]], shown: int = 3) -> str:
-    """The first few findings in words, and how many more there are."""
-    said = [charge(finding) for finding in findings[:shown]]
+    """The first few findings in words with their traits, and how many more there are."""
+    said = [charge(finding) + (f" ({told})" if (told := traits(finding)) else "") for finding in findings[:shown]]
     return "; ".join(said + [f"and {len(findings) - shown} more"] * (len(findings) > shown))
 
 
