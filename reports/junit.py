@@ -37,7 +37,7 @@ def write_junit(summary: Summary, path: Path) -> None:
         notes = []
         for finding in (finding for finding in findings if finding["op"] == op):
             said = _legal(f"{charge(finding)}: {finding['message']}")
-            known = [finding["message"], *finding.get("traits", ()), replay(finding, summary["subject"])]
+            known = [finding["message"], *finding["traits"], replay(finding, summary["subject"])]
             text = _legal("".join(f"{line}\n" for line in known))
             if finding["guilty"] == "subject":
                 failure = ElementTree.SubElement(case, "failure", type=finding["verdict"], message=said)

@@ -163,7 +163,7 @@ def traits(finding: Mapping[str, Any]) -> str:
     >>> traits({"traits": ["right when its row is alone", "right with one thread"]})
     'right when its row is alone; right with one thread'
     """
-    return "; ".join(finding.get("traits", ()))  # results of earlier versions have none
+    return "; ".join(finding["traits"])
 
 
 def charges(findings: Sequence[Mapping[str, Any]], shown: int = 3) -> str:
