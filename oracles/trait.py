@@ -195,7 +195,7 @@ def _leak(fault: _Fault) -> str | None:
 def _nonfinite(fault: _Fault) -> Iterator[tuple[str, Index]]:
     for name, a in fault.inputs.items():
         if a is not None and a.dtype.kind not in "iub":
-            for index in zip(*np.nonzero(~np.isfinite(a)), strict=True):
+            for index in np.argwhere(~np.isfinite(a)):
                 yield name, tuple(map(int, index))
 
 

@@ -189,6 +189,16 @@ def test_a_result_that_is_wrong_beside_a_nan_is_no_leak():
     assert told(changed(mint.relu, plus_one), descriptor.format(seed)) == []
 
 
+@pytest.mark.parametrize("fill", ["normal", "special"])
+def test_a_number_alone_has_no_neighbours(fill):
+    seed = next(s for s in range(60) if nans(f"relu x=() fill={fill} seed={s}") == (fill == "special"))
+
+    def lost(y, x):
+        y[...] = 1 if np.isnan(x) else np.nan
+
+    assert told(changed(mint.relu, lost), f"relu x=() fill={fill} seed={seed}") == []
+
+
 def test_a_nan_that_is_due_is_no_leak():
     # softmax over the row: its NaN is every element's
     descriptor = "softmax x=(4,3) dim=1 fill=special seed={}"
