@@ -37,6 +37,8 @@ BLOCKS, ENOUGH = 8, 12
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
 VALID = ("wrong", "nondeterministic", "mutates-input", "shares-memory", "writes-outside", "warns")
+#: Verdicts that may need a second call to be told.
+REPEATING = ("nondeterministic", "shares-memory")
 #: What is accepted and should not be may be shrunk to anything that all others refuse.
 ACCEPTED = "accepts-invalid"
 #: Time for each finding; a reference may have to compile whatever it is asked.
@@ -183,6 +185,7 @@ def explain(
     """
     guilty, _, tensor, kind = finding.key
     first = finding.first
+    panel = replace(panel, repeats=kind in REPEATING)
     inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty, kind), deadly)
     if not inquiry.fails(first):
         inquiry.panel = panel  # the guilt shows only against the whole panel: whoever arbitrates is needed

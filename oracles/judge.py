@@ -25,7 +25,8 @@ from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
 Array = NDArray[Any]
 
-#: The subject is called twice on the cases whose seed is a multiple of this: a second call costs as much as the first.
+#: Where a panel does not say so of all, the subject is called twice on the cases whose seed is a multiple of this: a
+#: second call costs as much as the first.
 REPEATED = 4
 #: Refusals: what a NumPy function raises for an argument that it does not take.
 REFUSALS = (ValueError, TypeError, NotImplementedError)
@@ -124,7 +125,7 @@ class _Trial:
         self.malformed: dict[tuple[str, str], str] = {}
         for voice in panel.voices():
             self._ask(voice)
-        if panel.subject is not None and case.seed % REPEATED == 0:
+        if panel.subject is not None and (panel.repeats or case.seed % REPEATED == 0):
             self._repeat(panel.subject)
         self.doubtful = self._compare_all()
         self._second_opinion()

@@ -48,8 +48,9 @@ class NumpyVoice:
         return True
 
     def accepts(self, operation: Operation, case: Case, arrays: Arrays) -> None:
-        """Call the function."""
-        self._call(arrays, case.configuration.hyper, self._buffers(operation, case, arrays))
+        """Call the function, with guard bands: what it writes beyond its arrays must not reach ours."""
+        own = {name: None if a is None else guarded(a).array for name, a in arrays.items()}
+        self._call(own, case.configuration.hyper, self._buffers(operation, case, arrays))
 
     def answer(self, operation: Operation, case: Case, arrays: Arrays, cotangents: Arrays) -> Answer:
         """Outputs and gradients, computed from copies of the arrays, and what was found about memory on the way."""
