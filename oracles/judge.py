@@ -396,7 +396,7 @@ class _Trial:
         largest = self.p.largest / headroom(self.p)
         floating = {name: t for name, t in judgement.truth.items() if t.dtype.kind not in "iub"}
         if all(np.isfinite(t).all() and (judgement.scale[name] <= largest).all() for name, t in floating.items()):
-            message = f"on benign input it warns: {'; '.join(answer.warnings)}"[:600]
+            message = " ".join(f"on benign input it warns: {'; '.join(answer.warnings)}".split())[:600]
             judgement.verdicts.append(Verdict(SUBJECT, "warns", None, message))
 
     def _side_by_side(self, name: str, index: tuple[int, ...]) -> dict[str, tuple[str, float | None]]:
