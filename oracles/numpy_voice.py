@@ -17,7 +17,7 @@ from oracles.guard import Guarded, guarded
 from oracles.layout import junk
 from oracles.operation import Operation
 from oracles.precision import bits
-from oracles.voice import SUBJECT, Answer, Arrays, named_gradients
+from oracles.voice import SUBJECT, Answer, Arrays, Complaint, named_gradients
 
 Array = NDArray[Any]
 
@@ -133,9 +133,6 @@ def _recording(wanted: bool) -> Iterator[list[warnings.WarningMessage]]:
     ):
         warnings.simplefilter("always")
         yield heard
-
-
-Complaint = tuple[str, str | None, str]
 
 
 def _about_vjp(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from oracles.configuration import Case
 from oracles.operation import Operation
 from oracles.precision import bits
-from oracles.voice import SUBJECT, Answer, Arrays, VoiceUnavailable
+from oracles.voice import SUBJECT, Answer, Arrays, Complaint, VoiceUnavailable
 
 Array = NDArray[Any]
 
@@ -80,7 +80,7 @@ class TorchVoice:
             # autograd answers None for "does not depend on it"
             outputs[f"g{name}"] = self._torch.zeros_like(tensor) if g is None else g
         after = dict(zip(arrays, tensors, strict=True)) | gys
-        complaints: list[tuple[str, str | None, str]] = [
+        complaints: list[Complaint] = [
             ("mutates-input", None, f"{name} was changed in place")
             for name, array in {**arrays, **cotangents}.items()
             if self._function is not None and array is not None and bits(self._array(after[name])) != bits(array)
