@@ -54,8 +54,9 @@ def traits(
     fault = _Fault(operation, judgement, verdict.tensor, verdict.element, inputs, cotangents, panel, deadly)
     if any(fault.is_right() for _ in range(AGAIN)):
         return ["not every time"]  # and then another probe proves nothing
-    probes = (_layout, _batch, _leak, _cotangent, _threads)
-    return [found for probe in probes if (found := probe(fault))]
+    # a row alone may be contiguous where the batch is not: that is the layout's doing
+    found = (_layout(fault) or _batch(fault), _leak(fault), _cotangent(fault), _threads(fault))
+    return [trait for trait in found if trait]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from oracles.finding import explain, findings_of
 from oracles.inputs import make_inputs
 from oracles.judge import judge
 from oracles.numpy_voice import NumpyVoice
-from oracles.panel import Panel
+from oracles.panel import Panel, open_voice
 from oracles.subject import Subject
 from oracles.trait import traits
 from oracles.voice import SUBJECT
@@ -107,6 +107,19 @@ def test_a_fault_of_one_layout():
 def test_a_fault_beside_a_layout_is_not_of_the_layout():
     descriptor = "linear x=(3,4) w=(2,4) layout.x=fortran seed=1"
     assert told(changed(mint.linear, plus_one), descriptor) == []
+
+
+def test_a_fault_of_one_layout_in_torch():
+    torch = pytest.importorskip("torch")
+
+    def blind(x):
+        return torch.relu(x) + (not x.is_contiguous())
+
+    op, case = operation("relu"), parse("relu x=(3,4) layout.x=fortran layout.gy=fortran seed=1")
+    panel = Panel(open_voice("torch", blind))
+    judgement = judge(op, case, panel)
+    (verdict,) = judgement.verdicts
+    assert traits(op, judgement, verdict, panel) == ["wrong only for layout.x=fortran"]
 
 
 # --- batch
