@@ -198,9 +198,11 @@ def difference_in_bits(a: Array, b: Any) -> str:
         return ""
     if not isinstance(b, np.ndarray) or (a.dtype, a.shape) != (b.dtype, b.shape):
         return "it has another type, dtype or shape"
-    places = [place for place in np.ndindex(a.shape) if bits(np.asarray(a[place])) != bits(np.asarray(b[place]))]
-    where = ", ".join(map(str, places[0]))
-    return f"{len(places)} of {a.size} elements, [{where}] was {a[places[0]]} and is {b[places[0]]}"
+    mine, other = (np.frombuffer(bits(x), np.uint8).reshape(a.size, -1) for x in (a, b))
+    places = np.flatnonzero((mine != other).any(1))
+    first = np.unravel_index(places[0], a.shape)
+    where = ", ".join(map(str, first))
+    return f"{len(places)} of {a.size} elements, [{where}] was {a[first]} and is {b[first]}"
 
 
 def share_memory(a: Any, b: Any) -> bool:
