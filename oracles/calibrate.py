@@ -18,6 +18,7 @@ from typing import Any
 from oracles import catalogue, limits, worker
 from oracles.configuration import Case
 from oracles.draw import configurations, sample
+from oracles.fill import BENIGN
 from oracles.judge import judge
 from oracles.judgement import EQUATIONS
 from oracles.large import enlarged
@@ -34,8 +35,6 @@ NAIVE = "naive"
 LEAST = {FULL: 8.0, HALF: 2.0, STEPWISE: 8.0}
 #: A limit is the worst ratio times this: what a calibration sees once in 10⁵ elements, a campaign sees doubled in 10⁷.
 MARGIN = {FULL: 2.0, HALF: 2.0, STEPWISE: 2.0}
-#: Fills whose errors are rounding alone: nothing overflows, underflows or is undefined.
-BENIGN = ("normal", "integers", "cancelling", "wide", "ties")
 #: One configuration in so many is made long, in turn as long as this.
 LONG_EVERY, LENGTHS = 3, (1_024, 4_096, 16_384, 65_536)
 #: A tensor with a ratio beyond this is not rounded well: it is reported, and does not widen the limit.

@@ -204,6 +204,7 @@ def replay(descriptor: str, subject: str, framework: str, references: tuple[str,
     from oracles.judge import judge
     from oracles.panel import Panel, open_voice
     from oracles.subject import BadSubject, Subject
+    from oracles.trait import traits
     from oracles.voice import Voice, VoiceUnavailable
 
     tested = Subject(subject, framework)
@@ -220,11 +221,16 @@ def replay(descriptor: str, subject: str, framework: str, references: tuple[str,
         except VoiceUnavailable as error:
             click.echo(f"without {name}: {error}")
     try:
-        judgement = judge(op, case, Panel(voice, voices))
+        panel = Panel(voice, voices, repeats=True)
+        judgement = judge(op, case, panel)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise Unusable(f"descriptor: the equations cannot compute this case: {reason}") from None
     _print_judgement(judgement)
+    for verdict in judgement.verdicts:
+        click.echo(f"{verdict.guilty}: {verdict.verdict}: {verdict.message}")
+        for trait in traits(op, judgement, verdict, panel):
+            click.echo(f"  {verdict.tensor}: {trait}")
     sys.exit(WRONG if judgement.against("subject") else 0)
 
 
@@ -272,8 +278,6 @@ def _print_judgement(judgement: Judgement) -> None:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
     for reference, reason in dict.fromkeys(judgement.limitations):
         click.echo(f"limited: {reference}: {reason}")
-    for verdict in judgement.verdicts:
-        click.echo(f"{verdict.guilty}: {verdict.verdict}: {verdict.message}")
     if judgement.refused and not judgement.verdicts:
         click.echo("refused by all, rightly")
     elif not judgement.verdicts:

@@ -84,6 +84,9 @@ FILLS: dict[str, Fill] = {
     "largest": _replacing(0.0, "largest"),
 }
 
+#: Fills whose errors are rounding alone: nothing overflows, underflows or is undefined.
+BENIGN = ("normal", "integers", "cancelling", "wide", "ties")
+
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """The random stream of the array called `name` in a case with this seed."""

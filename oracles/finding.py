@@ -23,6 +23,7 @@ from oracles.record import finite
 from oracles.script import script
 from oracles.shrink import shrink
 from oracles.subject import Subject
+from oracles.trait import traits
 from oracles.voice import SUBJECT, Arrays
 
 #: guilty party, operation, tensor, verdict
@@ -35,7 +36,9 @@ PROBES = 45
 BLOCKS, ENOUGH = 8, 12
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
-VALID = ("wrong", "nondeterministic", "mutates-input")
+VALID = ("wrong", "nondeterministic", "mutates-input", "shares-memory", "writes-outside", "warns")
+#: Verdicts that may need a second call to be told.
+REPEATING = ("nondeterministic", "shares-memory")
 #: What is accepted and should not be may be shrunk to anything that all others refuse.
 ACCEPTED = "accepts-invalid"
 #: Time for each finding; a reference may have to compile whatever it is asked.
@@ -56,6 +59,8 @@ class Finding:
     minimal: Case | None = None
     condition: Condition | None = None
     script: str | None = None
+    #: with what the fault goes away: one line each
+    traits: list[str] = field(default_factory=list)
     identifier: str = field(default="")
 
     def as_json(self) -> dict[str, Any]:
@@ -73,6 +78,7 @@ class Finding:
                 "failing": condition.failing if condition else 0,
                 "passing": condition.passing if condition else 0,
             },
+            "traits": self.traits,
             "descriptor": str(self.minimal or self.first),
             "first": str(self.first),
             "count": self.count,
@@ -173,9 +179,13 @@ def explain(
     subject: Subject,
     deadly: Callable[[Case], bool] = lambda case: False,
 ) -> Finding:
-    """Shrink a finding, infer its condition and write its script; what is `deadly` to a process is not run."""
+    """Shrink a finding, infer its condition, find its traits and write its script.
+
+    What is `deadly` to a process is not run.
+    """
     guilty, _, tensor, kind = finding.key
     first = finding.first
+    panel = replace(panel, repeats=kind in REPEATING)
     inquiry = _Inquiry(operation, (guilty, tensor, kind), _witnesses(panel, guilty, kind), deadly)
     if not inquiry.fails(first):
         inquiry.panel = panel  # the guilt shows only against the whole panel: whoever arbitrates is needed
@@ -215,6 +225,7 @@ def explain(
         verdict=verdict,
         condition=_condition(inquiry, finding, minimal),
         script=script(operation, judgement, verdict, subject),
+        traits=traits(operation, judgement, verdict, panel, deadly),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.compare import Comparison, compare, is_vacuous
+from oracles.compare import Comparison, compare, headroom, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
 from oracles.inputs import alike, make_cotangents, make_inputs, raised
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.limits import limit
-from oracles.numpy_voice import NumpyVoice
+from oracles.numpy_voice import NumpyVoice, difference_in_bits, share_memory
 from oracles.operation import Operation
 from oracles.panel import Panel
 from oracles.precision import HALF, Precision, precision
@@ -25,6 +25,9 @@ from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
 Array = NDArray[Any]
 
+#: Where a panel does not say so of all, the subject is called twice on the cases whose seed is a multiple of this: a
+#: second call costs as much as the first.
+REPEATED = 4
 #: Refusals: what a NumPy function raises for an argument that it does not take.
 REFUSALS = (ValueError, TypeError, NotImplementedError)
 
@@ -52,6 +55,14 @@ def judge(operation: Operation, case: Case, panel: Panel) -> Judgement:
         if case.configuration.invalid:
             return _judge_refusal(operation, case, panel, inputs)
         return _Trial(operation, case, panel, inputs).judgement
+
+
+def judge_arrays(
+    operation: Operation, case: Case, panel: Panel, inputs: Arrays, cotangents: Mapping[str, Array] | None = None
+) -> Judgement:
+    """Judge a valid call on arrays that are not the case's own; nothing but its configuration and its fill counts."""
+    with quiet():
+        return _Trial(operation, case, panel, dict(inputs), cotangents).judgement
 
 
 def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Arrays) -> Judgement:
@@ -97,33 +108,45 @@ def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Array
 class _Trial:
     """The judgement of one valid case, step by step."""
 
-    def __init__(self, operation: Operation, case: Case, panel: Panel, inputs: dict[str, Array | None]) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        case: Case,
+        panel: Panel,
+        inputs: dict[str, Array | None],
+        cotangents: Mapping[str, Array] | None = None,
+    ) -> None:
         self.operation, self.case, self.panel = operation, case, panel
         self.p = precision(case.configuration.dtype)
         self.judgement = Judgement(case, inputs=inputs)
         with rounding(Rounding(case.configuration.dtype in HALF, alike(case, inputs))):
-            self._find_truth(inputs)
+            self._find_truth(inputs, cotangents)
         self.answers: dict[str, Answer] = {}
         self.malformed: dict[tuple[str, str], str] = {}
         for voice in panel.voices():
             self._ask(voice)
+        if panel.subject is not None and (panel.repeats or case.seed % REPEATED == 0):
+            self._repeat(panel.subject)
         self.doubtful = self._compare_all()
         self._second_opinion()
         if self.doubtful:
             self._arbitrate()
         self._accuse()
+        self._warn()
         self.judgement.answers = {name: answer.tensors for name, answer in self.answers.items()}
+        if SUBJECT in self.answers:
+            self.judgement.written = self.answers[SUBJECT].written
         truth = self.judgement.truth.values()
         floating = [t for t in truth if t.dtype.kind not in "iu"]
         self.judgement.vacuous = all(map(is_vacuous, floating or truth))
 
-    def _find_truth(self, inputs: Arrays) -> None:
+    def _find_truth(self, inputs: Arrays, cotangents: Mapping[str, Array] | None) -> None:
         operation, case = self.operation, self.case
         hyper = dict(case.configuration.hyper)
         higher = {name: None if a is None else raised(a, self.p) for name, a in inputs.items()}
         y, vjp = operation.equations(*higher.values(), **hyper)
         outputs = operation.named(y)
-        self.cotangents = make_cotangents(operation, case, outputs)
+        self.cotangents = make_cotangents(operation, case, outputs) if cotangents is None else dict(cotangents)
         gys = [raised(g, self.p) for g in self.cotangents.values()]
         gradients = {
             f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
@@ -150,12 +173,8 @@ class _Trial:
             if not limitation.tensors:
                 return
         self.panel.announce(voice.name, case)
-        inputs, cotangents = self._arrays(), self.cotangents
-        if voice.name == SUBJECT:
-            # arrays of its own: what it does to them must not reach the others
-            inputs, cotangents = make_inputs(operation, case), make_cotangents(operation, case, judgement.truth)
         try:
-            self.answers[voice.name] = voice.answer(operation, case, inputs, cotangents)
+            self.answers[voice.name] = voice.answer(operation, case, self._arrays(), self.cotangents)
         except Exception as error:
             if isinstance(error, NotImplementedError):
                 # its own word that it has no such thing, where a ValueError says that there is none
@@ -166,6 +185,30 @@ class _Trial:
             return
         if voice.name != SUBJECT:
             judgement.compared.append(voice.name)
+
+    def _repeat(self, voice: Voice) -> None:
+        """Make the subject's whole call again: it must give the same bits, in memory of its own."""
+        answer = self.answers.get(voice.name)
+        if answer is None:
+            return
+        before = {name: np.array(t) for name, t in answer.tensors.items() if isinstance(t, np.ndarray)}
+        try:
+            again = voice.answer(self.operation, self.case, self._arrays(), self.cotangents)
+        except Exception as error:
+            answer.complaints.append(("nondeterministic", None, f"the call made a second time {_raised(error)}"))
+            return
+        told = {(kind, name) for kind, name, _ in answer.complaints}
+        returned, another = (a.returned or a.tensors for a in (answer, again))
+        for name, first in before.items():
+            difference = difference_in_bits(first, again.tensors.get(name))
+            if share_memory(returned.get(name), another.get(name)):
+                found = "shares-memory", name, "the next call returns the same memory: what was returned before changes"
+            elif difference:
+                found = "nondeterministic", name, f"{name} differs when the whole call is made again: {difference}"
+            else:
+                continue
+            if found[:2] not in told:
+                answer.complaints.append(found)
 
     def _arrays(self) -> dict[str, Array | None]:
         return {name: a for name, a in self.judgement.inputs.items() if name not in self.cotangents}
@@ -341,6 +384,20 @@ class _Trial:
                     voices=self._side_by_side(name, index or ()),
                 )
             )
+
+    def _warn(self) -> None:
+        """A warning where the numbers are right and nothing comes near an overflow accuses the subject.
+
+        Beside a wrong number it is its symptom, and no finding of its own.
+        """
+        judgement, answer = self.judgement, self.answers.get(SUBJECT)
+        if answer is None or not answer.warnings or judgement.against(SUBJECT):
+            return
+        largest = self.p.largest / headroom(self.p)
+        floating = {name: t for name, t in judgement.truth.items() if t.dtype.kind not in "iub"}
+        if all(np.isfinite(t).all() and (judgement.scale[name] <= largest).all() for name, t in floating.items()):
+            message = " ".join(f"on benign input it warns: {'; '.join(answer.warnings)}".split())[:600]
+            judgement.verdicts.append(Verdict(SUBJECT, "warns", None, message))
 
     def _side_by_side(self, name: str, index: tuple[int, ...]) -> dict[str, tuple[str, float | None]]:
         told: dict[str, tuple[str, float | None]] = {}

@@ -56,6 +56,7 @@ class Judgement:
     scale: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Array | None] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    written: tuple[str, ...] = ()  # outputs that the subject was given a buffer for, as `out`
 
     def against(self, voice: str) -> list[Verdict]:
         """The verdicts against one voice."""

@@ -20,10 +20,14 @@ def _channels_last(x: Array) -> Array:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 
+def junk(dtype: np.dtype[Any]) -> float:
+    """What stands where no element is: NaN (integers: the least), so that reading it shows."""
+    return np.iinfo(dtype).min if dtype.kind in "iu" else np.nan
+
+
 def _sliced(x: Array) -> Array:
-    """Every second element of a wider buffer whose other elements are NaN (integers: the least): reading them shows."""
-    junk = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else np.nan
-    buffer = np.full((*x.shape[:-1], 2 * x.shape[-1]), junk, x.dtype)
+    """Every second element of a wider buffer whose other elements are `junk`."""
+    buffer = np.full((*x.shape[:-1], 2 * x.shape[-1]), junk(x.dtype), x.dtype)
     buffer[..., ::2] = x
     return buffer[..., ::2]
 

@@ -34,11 +34,15 @@ def _silent(voice: str, case: Case) -> None:
 
 @dataclass
 class Panel:
-    """Who takes part: the subject, the references, and whom to tell before each call into native code."""
+    """Who takes part: the subject, the references, and whom to tell before each call into native code.
+
+    With `repeats` the subject's whole call is made again in every case, otherwise only in some.
+    """
 
     subject: Voice | None
     references: Sequence[Voice] = ()
     announce: Callable[[str, Case], None] = _silent
+    repeats: bool = False
 
     def without(self, names: set[str]) -> Panel:
         """The panel with these voices sent out."""

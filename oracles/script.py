@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles import layout
+from oracles.guard import banded
 from oracles.judgement import Judgement, Verdict
 from oracles.operation import Operation
+from oracles.precision import precision
 from oracles.source import function_source
 from oracles.subject import MINT, Subject
 from oracles.voice import SUBJECT
@@ -20,6 +22,7 @@ from oracles.voice import SUBJECT
 Array = NDArray[Any]
 #: Layouts that a tensor made from an array keeps; the others PyTorch does not have.
 SHARED_LAYOUTS = ("channels_last", "fortran", "sliced")
+OUTSIDE = "writes-outside"
 #: Longer arrays are written as bytes, not as numbers.
 LEGIBLE = 256
 
@@ -54,11 +57,24 @@ def _call(operation: Operation, judgement: Judgement) -> str:
     return ", ".join([*names, *(f"{k}={v!r}" for k, v in configuration.hyper.items())])
 
 
+def _buffers(judgement: Judgement) -> dict[str, Array]:
+    """What the subject was given as `out`, by the name that it has in the script."""
+    own = precision(judgement.case.configuration.dtype).dtype
+    dtypes = {name: t.dtype if t.dtype.kind in "iu" else own for name, t in judgement.truth.items()}
+    return {
+        f"out_{name}": np.full(judgement.truth[name].shape, layout.junk(dtypes[name]), dtypes[name])
+        for name in judgement.written
+    }
+
+
 def _numpy(operation: Operation, judgement: Judgement, subject: Subject) -> list[str]:
     function = f"mint.{operation.name}" if subject.name == MINT else "subject"
+    buffers = list(_buffers(judgement))
+    out = buffers[0] if len(buffers) == 1 else f"({', '.join(buffers)})"
     lines = [
-        f"result = {function}({_call(operation, judgement)})",
+        f"result = {function}({_call(operation, judgement)}{f', out={out}' if buffers else ''})",
         "y, vjp = result if isinstance(result, tuple) and callable(result[1]) else (result, None)",
+        *([f"y = {out}"] if buffers else []),
         *_named(operation),
     ]
     if not judgement.case.configuration.invalid:
@@ -149,6 +165,13 @@ def script(operation: Operation, judgement: Judgement, verdict: Verdict, subject
         arranged = layout.source(name, configuration.layouts.get(name, ""), array.ndim)
         here = guilty == "numpy" or (guilty == "torch" and configuration.layouts.get(name) in SHARED_LAYOUTS)
         body += [arranged] if arranged and here else []
+    if guilty == "numpy":
+        buffers = _buffers(judgement)
+        body += [f"{name} = {array_source(array)}" for name, array in buffers.items()]
+        if verdict.verdict == OUTSIDE:
+            body = _banded(body, [*arrays, *buffers])
+    if verdict.verdict == "warns":
+        body = ['warnings.simplefilter("error")', *body]
     if guilty == "numpy" and verdict.element is None:
         body += [f"inputs = {{{', '.join(f'{name!r}: {name}' for name in arrays)}}}"]
         body += ["before = {name: array.copy() for name, array in inputs.items()}"]
@@ -163,7 +186,7 @@ def script(operation: Operation, judgement: Judgement, verdict: Verdict, subject
             body += _reference(operation, guilty)
         write = _torch if guilty == "torch" else _jax
         body += write(operation, judgement, "call" if is_reference else "subject")
-    body += ["", *_check(operation, verdict, judgement, guilty)]
+    body += ["", *_check(operation, verdict, judgement, guilty, subject)]
     own = "" if subject.name == MINT else f" --subject {subject.name} --framework {subject.framework}"
     head = f'"""{operation.name}: {_docstring(verdict.message)}\n\nmint replay {str(judgement.case)!r}{own}\n"""'
     return "\n".join([head, "", *_imports(body, guilty), "", *body]) + "\n"
@@ -174,6 +197,7 @@ def _imports(body: list[str], framework: str) -> list[str]:
     text = "\n".join(body)
     standard = ["import base64"] if "base64." in text else []
     standard += ["import runpy"] if "runpy." in text else []
+    standard += ["import warnings"] if "warnings." in text else []
     names = [name for name in ("inf", "nan") if re.search(rf"\b{name}\b", text)]
     standard += [f"from math import {', '.join(names)}"] if names else []
     own = ["import ml_dtypes"] if "ml_dtypes." in text else []
@@ -182,6 +206,17 @@ def _imports(body: list[str], framework: str) -> list[str]:
     lines = ["from __future__ import annotations", "", *standard, *([""] if standard else [])]
     lines += ["import numpy as np", *own]
     return [*lines, "", 'jax.config.update("jax_enable_x64", True)'] if framework == "jax" else lines
+
+
+def _banded(body: list[str], names: list[str]) -> list[str]:
+    """The lines with these arrays laid into buffers that are looked at afterwards."""
+    return [
+        *(function_source(banded, "banded"), "", ""),
+        *body,
+        *(f"{name}, memory_{name}, _ = banded({name})" for name in names),
+        f"memory = {{{', '.join(f'{name!r}: ({name}, memory_{name})' for name in names)}}}",
+        "whole = {name: (array.copy(), buffer.tobytes()) for name, (array, buffer) in memory.items()}",
+    ]
 
 
 def _docstring(text: str) -> str:
@@ -200,14 +235,16 @@ def _bind(framework: str) -> str:
     return f"def call(*arrays, **hyper):\n    return reference({framework}, *arrays, **hyper)\n"
 
 
-def _check(operation: Operation, verdict: Verdict, judgement: Judgement, guilty: str) -> list[str]:
+def _check(operation: Operation, verdict: Verdict, judgement: Judgement, guilty: str, subject: Subject) -> list[str]:
     """The last lines: print what came and what was expected; exit 1 while the finding still holds."""
     if verdict.verdict == "accepts-invalid":
         return ['raise SystemExit("invalid arguments were accepted")']
     if verdict.verdict in ("crash", "hang", "rejects-valid"):
         return ['print("no longer so: the call returned")']
+    if verdict.verdict == "warns":
+        return ['print("no longer so: the call gave no warning")']
     if verdict.element is None or verdict.expected is None or verdict.tensor is None:
-        return _check_form(operation, verdict, judgement, guilty)
+        return _check_form(operation, verdict, judgement, guilty, subject)
     place = f"[{', '.join(map(str, verdict.element))}]" if verdict.element else "[()]"
     return [
         f'got = np.longdouble(np.asarray(tensors["{verdict.tensor}"]){place})',
@@ -218,7 +255,9 @@ def _check(operation: Operation, verdict: Verdict, judgement: Judgement, guilty:
     ]
 
 
-def _check_form(operation: Operation, verdict: Verdict, judgement: Judgement, guilty: str) -> list[str]:
+def _check_form(
+    operation: Operation, verdict: Verdict, judgement: Judgement, guilty: str, subject: Subject
+) -> list[str]:
     """The last lines where no value is wrong but a shape, a dtype or what became of memory."""
     lines = ["wrong = []"]
     if verdict.tensor is not None:
@@ -233,6 +272,7 @@ def _check_form(operation: Operation, verdict: Verdict, judgement: Judgement, gu
             lines.append(f'wrong += ["dtype"] if got.dtype.name != "{dtype}" else []')
     if guilty == "numpy":
         cotangents = _cotangents(operation, judgement)
+        given = [name for name, a in judgement.inputs.items() if a is not None]
         names = [f"g{name}" for name in judgement.inputs if name not in cotangents]
         lines += [
             "kept = {n: np.array(t) for n, t in tensors.items() if t is not None}",
@@ -241,4 +281,22 @@ def _check_form(operation: Operation, verdict: Verdict, judgement: Judgement, gu
             "wrong += [n for n, a in inputs.items() if before[n].tobytes() != a.tobytes()]",
             "wrong += [n for n, t in kept.items() for a in inputs.values() if np.shares_memory(tensors[n], a)]",
         ]
+        if verdict.verdict in ("nondeterministic", "shares-memory"):
+            lines += [
+                "first = tensors",
+                f"[{', '.join(given)}] = before.values()",
+                *(f"{name} = {name}.copy()" for name in _buffers(judgement)),
+                *_numpy(operation, judgement, subject),
+                "pairs = [(n, t, u) for n, t in first.items() for u in (again.get(n), tensors[n]) if t is not None]",
+                "wrong += [n for n, t, u in pairs if u is not None and np.shares_memory(t, u)]",
+                "wrong += [n for n, t in tensors.items() if t is not None and kept[n].tobytes() != t.tobytes()]",
+            ]
+        if verdict.verdict == OUTSIDE:
+            lines += [
+                "for name, (array, buffer) in memory.items():",
+                "    values, at_first = whole[name]",
+                "    if array.flags.writeable:",
+                "        array[...] = values",
+                "    wrong += [name] if buffer.tobytes() != at_first else []",
+            ]
     return [*lines, f'raise SystemExit(f"{{wrong}}: " + {verdict.message!r} if wrong else 0)']

@@ -90,7 +90,7 @@ def _told_apart(function: Callable[..., Any]) -> Callable[..., Any]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin or an extension may have none to read
         return function
-    kinds = [parameter.kind for parameter in parameters]
+    kinds = [parameter.kind for parameter in parameters if parameter.name != "out"]  # no place for an input
     positional = kinds.count(inspect.Parameter.POSITIONAL_ONLY) + kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = {parameter.name for parameter in parameters}
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from oracles.configuration import Case
 from oracles.operation import Operation
-from oracles.voice import SUBJECT, Answer, Arrays, VoiceUnavailable
+from oracles.precision import bits
+from oracles.voice import SUBJECT, Answer, Arrays, Complaint, VoiceUnavailable
 
 Array = NDArray[Any]
 
@@ -78,7 +79,13 @@ class TorchVoice:
         for (name, tensor), g in zip(inputs.items(), gradients, strict=True):
             # autograd answers None for "does not depend on it"
             outputs[f"g{name}"] = self._torch.zeros_like(tensor) if g is None else g
-        return Answer({name: self._array(t) for name, t in outputs.items()})
+        after = dict(zip(arrays, tensors, strict=True)) | gys
+        complaints: list[Complaint] = [
+            ("mutates-input", None, f"{name} was changed in place")
+            for name, array in {**arrays, **cotangents}.items()
+            if self._function is not None and array is not None and bits(self._array(after[name])) != bits(array)
+        ]
+        return Answer({name: self._array(t) for name, t in outputs.items()}, complaints)
 
     def tensor(self, array: Array, layout: str = "") -> Any:
         """A tensor with these values and, as far as PyTorch has it, this layout; memory of its own."""

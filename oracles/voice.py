@@ -17,6 +17,9 @@ from oracles.operation import Operation
 Array = NDArray[Any]
 Arrays = Mapping[str, Array | None]
 
+#: What a voice is found to do, beside its numbers: verdict, tensor (None: the whole call), message.
+Complaint = tuple[str, str | None, str]
+
 SUBJECT = "subject"
 #: The references besides the equations, which are always there.
 REFERENCES = ("torch", "jax")
@@ -32,11 +35,16 @@ class Answer:
     """What a voice returns: its outputs, what comes with them (pooling's `indices`), and one gradient per input.
 
     A tensor that the voice does not compute (a forward-only subject's gradients) is missing.
-    `complaints` are (verdict, tensor, message) triples about how it was computed.
+    `complaints` are about how it was computed, `warnings` are what was warned of on the way. `returned` are the very
+    arrays that came, where `tensors` holds copies; `written` names the outputs that were written into buffers given as
+    `out`.
     """
 
     tensors: dict[str, Any]
-    complaints: list[tuple[str, str | None, str]] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    returned: dict[str, Any] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
 
 
 class Voice(Protocol):

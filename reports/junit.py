@@ -37,7 +37,8 @@ def write_junit(summary: Summary, path: Path) -> None:
         notes = []
         for finding in (finding for finding in findings if finding["op"] == op):
             said = _legal(f"{charge(finding)}: {finding['message']}")
-            text = _legal(f"{finding['message']}\n{replay(finding, summary['subject'])}\n")
+            known = [finding["message"], *finding["traits"], replay(finding, summary["subject"])]
+            text = _legal("".join(f"{line}\n" for line in known))
             if finding["guilty"] == "subject":
                 failure = ElementTree.SubElement(case, "failure", type=finding["verdict"], message=said)
                 failure.text = text

@@ -26,6 +26,7 @@ from reports.wording import (
     party,
     replay,
     state,
+    traits,
     worst_fraction,
 )
 
@@ -135,6 +136,7 @@ def _finding(summary: Summary, finding: Row, directory: Path, earlier: Sequence[
         **finding,
         "who": party(summary, finding["guilty"]),
         "charge": charge(finding),
+        "traits": traits(finding),
         "replay": replay(finding, summary["subject"]),
         "code": script.read_text("utf-8", errors="replace") if script and script.is_file() else None,
         "ratio": figure(finding["error_ratio"]) if finding["error_ratio"] is not None else "not finite",

@@ -23,9 +23,12 @@ _DEEDS = {  # worst first: a wrong number that nobody notices is worse than an e
     "crash": "crashes",
     "hang": "hangs",
     "mutates-input": "changes its inputs",
+    "writes-outside": "writes outside its arrays",
+    "shares-memory": "shares memory with its inputs or with another call",
     "nondeterministic": "gives other bits when called again",
     "rejects-valid": "rejects valid arguments",
     "accepts-invalid": "accepts invalid arguments",
+    "warns": "warns on benign input",
 }
 
 
@@ -154,9 +157,18 @@ def charge(finding: Mapping[str, Any]) -> str:
     return f"{what} {_DEEDS[finding['verdict']]}{when}"
 
 
+def traits(finding: Mapping[str, Any]) -> str:
+    """With what the fault goes away, in one line; nothing where nothing is known.
+
+    >>> traits({"traits": ["right when its row is alone", "right with one thread"]})
+    'right when its row is alone; right with one thread'
+    """
+    return "; ".join(finding["traits"])
+
+
 def charges(findings: Sequence[Mapping[str, Any]], shown: int = 3) -> str:
-    """The first few findings in words, and how many more there are."""
-    said = [charge(finding) for finding in findings[:shown]]
+    """The first few findings in words with their traits, and how many more there are."""
+    said = [charge(finding) + (f" ({told})" if (told := traits(finding)) else "") for finding in findings[:shown]]
     return "; ".join(said + [f"and {len(findings) - shown} more"] * (len(findings) > shown))
 
 

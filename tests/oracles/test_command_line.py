@@ -25,6 +25,17 @@ def raises(x, **anything):
 def wrong(x):
     y, vjp = mint.relu(x)
     return y, lambda gy: (gy,)
+
+def wrong_in_batches(x):
+    y, vjp = mint.relu(x)
+    return y + (len(x) - 1), vjp
+
+CALLS = []
+
+def by_turns(x):
+    y, vjp = mint.relu(x)
+    CALLS.append(1)
+    return y * y.dtype.type(1 + len(CALLS) * 2e-7), vjp
 """
 
 
@@ -209,6 +220,19 @@ def test_replaying_a_case_in_which_the_subject_is_wrong(subject, run_mint):
     status, output = run_mint("replay", "relu x=(30,) seed=7", "--subject", f"{subject}:wrong")
     assert status == 1
     assert "subject: wrong: gx[" in output
+
+
+def test_replaying_says_with_what_a_fault_goes_away(subject, run_mint):
+    status, output = run_mint("replay", "relu x=(3,4) seed=7", "--subject", f"{subject}:wrong_in_batches")
+    assert status == 1
+    assert "subject: wrong: y[" in output
+    assert output.endswith("\n  y: right when its row is alone\n")
+
+
+def test_replaying_repeats_the_call(subject, run_mint):
+    status, output = run_mint("replay", "relu x=(3,4) seed=7", "--subject", f"{subject}:by_turns")
+    assert status == 1
+    assert "subject: nondeterministic: y differs when the whole call is made again" in output
 
 
 @pytest.mark.parametrize("missing", ["torch", "jax"])

@@ -348,8 +348,8 @@ def test_an_output_that_is_the_input_itself():
         return x.reshape(-1), lambda gy: (gy.reshape(x.shape),)
 
     assert verdicts(subject, op=flatten, case=parse("flatten x=(2,3)")) == {
-        (SUBJECT, "y", "wrong"),
-        (SUBJECT, "gx", "wrong"),
+        (SUBJECT, "y", "shares-memory"),
+        (SUBJECT, "gx", "shares-memory"),
     }
 
 
@@ -441,3 +441,42 @@ def test_the_verdict_shows_all_voices_at_the_worst_element():
     assert verdict.error_ratio > verdict.limit
     i, j = verdict.element
     assert float(verdict.got) - float(judgement.truth["y"][i, j]) == pytest.approx(1e-3, rel=1e-2)
+
+
+def torch_told(function, descriptor="relu x=(2,3) seed=0"):
+    voice = open_voice("torch", function)
+    return {v.key[1:]: v.message for v in judge(operation("relu"), parse(descriptor), Panel(voice)).verdicts}
+
+
+def test_a_subject_in_torch_is_heard_on_memory_and_repetition():
+    torch = pytest.importorskip("torch")
+    buffer, calls = torch.zeros(2, 3), []
+
+    def overwrites(x):
+        y = torch.relu(x)
+        x.data.mul_(2)
+        return y
+
+    def cached(x):
+        buffer.copy_(torch.relu(x).detach())
+        return Kept.apply(x)
+
+    class Kept(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return buffer
+
+        @staticmethod
+        def backward(ctx, gy):
+            (x,) = ctx.saved_tensors
+            return gy * (x > 0)
+
+    def wanders(x):
+        calls.append(1)
+        return torch.relu(x) * (1 + len(calls) * 2e-7)
+
+    assert torch_told(torch.relu) == {}
+    assert torch_told(overwrites) == {(None, "mutates-input"): "x was changed in place"}
+    assert torch_told(cached).keys() == {("y", "shares-memory")}
+    assert ("y", "nondeterministic") in torch_told(wanders)

@@ -104,6 +104,7 @@ def finding(guilty: str, op: str, tensor: str | None, verdict: str, **changes: A
         "verdict": verdict,
         "condition": "groups > 1 and stride > 1",
         "support": {"failing": 31, "passing": 88},
+        "traits": [],
         "descriptor": minimal,
         "first": minimal.replace("(1,2,3,3)", "(3,4,11,9)"),
         "count": 31,
@@ -201,7 +202,7 @@ def faulty_campaign(seed: int = 2) -> Json:
             condition="any size is 0",
             message="killed by SIGABRT",
         ),
-        finding("subject", "conv2d", "gx", "wrong"),
+        finding("subject", "conv2d", "gx", "wrong", traits=["right when its row is alone", "right with one thread"]),
         finding(
             "subject",
             "avg_pool1d",

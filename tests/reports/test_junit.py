@@ -43,6 +43,7 @@ def test_only_the_subjects_faults_fail(faulty: Json, tmp_path: Path) -> None:
     assert failure.get("type") == "wrong"
     assert "gx of conv2d is wrong when groups > 1 and stride > 1" in str(failure.get("message"))
     assert "mint replay 'conv2d x=(1,2,3,3)" in str(failure.text)
+    assert "\nright when its row is alone\nright with one thread\n" in str(failure.text)
     assert "JAX: conv3d crashes when any size is 0" in str(case(suite, "conv3d").findtext("system-out"))
 
 

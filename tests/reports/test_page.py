@@ -146,6 +146,11 @@ def test_a_finding_says_whether_it_is_new(faulty: Json, record: Record, tmp_path
     assert page.text.count("31 times, new") == 1
 
 
+def test_a_finding_says_with_what_it_goes_away(faulty: Json, record: Record, tmp_path: Path) -> None:
+    page = Page(reports.write_report([record(faulty)], tmp_path / "page.html"))
+    assert page.text.count("with what it goes awayright when its row is alone; right with one thread") == 1
+
+
 def test_a_campaign_that_did_nothing_still_makes_a_page(sound: Json, record: Record) -> None:
     empty = copy.deepcopy(sound) | {"cases": 0, "vacuous": 0, "refused": 0, "ops": {}, "interrupted": True}
     directory = record(empty)

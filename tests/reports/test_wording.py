@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import reports
+from reports.wording import charge
 
 Json = dict[str, Any]
 
@@ -25,13 +26,20 @@ def test_agreement_says_how_much_was_tested_and_how_near_the_limit(sound: Json) 
 def test_a_wrong_subject_is_named_first_and_the_references_by_their_own_names(faulty: Json) -> None:
     said = reports.verdict(faulty)
     assert said.startswith(
-        "Mint is wrong in 2 ways: gx of conv2d is wrong when groups > 1 and stride > 1; "
+        "Mint is wrong in 2 ways: gx of conv2d is wrong when groups > 1 and stride > 1 "
+        "(right when its row is alone; right with one thread); "
         "avg_pool1d accepts invalid arguments when padding > kernel_size / 2. "
     )
     assert "the worst is gx of conv2d, at 3,086 times its limit." in said
     assert "PyTorch is wrong in 1 way: gx of max_pool2d is wrong when ceil_mode and padding > 0." in said
     assert "JAX is wrong in 1 way: conv3d crashes when any size is 0." in said
     assert "no element is past" not in said
+
+
+def test_every_verdict_that_may_be_recorded_has_its_words(faulty: Json) -> None:
+    kinds = reports.SCHEMA["$defs"]["finding"]["properties"]["verdict"]["enum"]
+    said = {charge({**faulty["findings"][2], "verdict": kind}) for kind in kinds}
+    assert len(said) == len(kinds) == 10
 
 
 def test_a_subject_of_the_user_goes_by_its_name(sound: Json) -> None:

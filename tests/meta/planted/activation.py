@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 import mint
@@ -25,6 +27,45 @@ def input_overwritten_by_another_value(x: Array) -> tuple[Array, Vjp]:
     """SiLU in place: whoever reads the input next computes something else."""
     y, vjp = mint.silu(x.copy())
     x *= _sigmoid(x)
+    return y, vjp
+
+
+@plant("elu", None, SCALAR, verdict="writes-outside", also=((None, "rejects-valid"),))
+def past_the_end(x: Array, *, alpha: float = 1.0) -> tuple[Array, Vjp]:
+    """The loop runs to the end of the vector register, over the end of the input."""
+    y, vjp = mint.elu(x, alpha=alpha)
+    if x.flags.c_contiguous:
+        np.lib.stride_tricks.as_strided(x, (x.size + 3,), (x.itemsize,))[x.size :] = 0
+    return y, vjp
+
+
+_SCRATCH: dict[object, Array] = {}
+
+
+@plant("tanh", "y", "x=(1,)", "x=()", verdict="shares-memory")
+def scratch_returned(x: Array) -> tuple[Array, Vjp]:
+    """The output is a buffer kept from call to call."""
+    y, vjp = mint.tanh(x)
+    buffer = _SCRATCH.setdefault((y.shape, y.dtype), np.empty_like(y))
+    buffer[...] = y
+    return buffer, vjp
+
+
+_CALLS = itertools.count()
+
+
+@plant("softsign", "y", "x=(1,)", "x=()", verdict="nondeterministic")
+def rounded_by_turns(x: Array) -> tuple[Array, Vjp]:
+    """A race: every other time the last bit is another."""
+    y, vjp = mint.softsign(x)
+    return np.asarray(np.nextafter(y, np.asarray(next(_CALLS) % 2, y.dtype))), vjp
+
+
+@plant("sigmoid", None, "x=(1,)", "x=()", verdict="warns", dtypes=("float32", "float64"))
+def overflow_on_the_way(x: Array) -> tuple[Array, Vjp]:
+    """1/(1 + e⁻ˣ): for a large negative x the exponential overflows, and the result is right."""
+    y, vjp = mint.sigmoid(x)
+    np.exp(-x)
     return y, vjp
 
 
