@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.summation import growth, total
+from oracles.summation import lost, total
 
 Array = Any  # np.ndarray; its stubs cannot say "of the dtype of that argument"
 Pullback = Callable[[Any], Any]  # NumPy's stubs do not know that arithmetic on traced arrays gives traced arrays
@@ -190,13 +190,13 @@ def _scatter(g: Traced, key: Any, shape: tuple[int, ...]) -> Traced:
         np.add.at(sums, key, values)
         return sums
 
-    rounded = _rounded(added((g.value != 0).astype(g.dtype)), added(np.abs(g.value)))
-    return Traced(added(g.value), added(g.bound) + rounded, [(g, lambda c: c[key])])
+    return Traced(added(g.value), added(g.bound) + _lost(g, added), [(g, lambda c: c[key])])
 
 
-def _rounded(terms: Array, magnitude: Array) -> Array:
-    """What is lost in sums of so many terms: g(K)·Σ|t|; one term alone is not rounded."""
-    return np.where(terms > 1, growth(terms) * magnitude, 0)
+def _lost(x: Traced, added: Callable[[Array], Array]) -> Array:
+    """What rounding costs sums of the elements of x; `added` adds up."""
+    there = added((x.value != 0).astype(x.dtype))
+    return lost(there, added(np.abs(x.value)), added(x.value), added(np.square(x.value)))
 
 
 def _sum(x: Traced, axis: Any, keepdims: bool) -> Traced:
@@ -207,11 +207,10 @@ def _sum(x: Traced, axis: Any, keepdims: bool) -> Traced:
     def added(values: Array) -> Array:
         return total(values, axes, keepdims)
 
-    rounded = _rounded(added(x.value != 0), added(np.abs(x.value)))
     full = x.shape
     return Traced(
         added(x.value),
-        added(x.bound) + rounded,
+        added(x.bound) + _lost(x, added),
         [(x, lambda g: _broadcast(g.reshape(shape), full))],
     )
 
@@ -468,10 +467,13 @@ def _joined(join: Callable[..., Array], parts: Sequence[Any], axis: int) -> Trac
 def _cumsum(x: Traced, axis: int | None = None) -> Traced:
     if axis is None:
         return _cumsum(x.reshape(-1), 0)
-    rounded = _rounded(np.cumsum(x.value != 0, axis), np.cumsum(np.abs(x.value), axis))
+
+    def added(values: Array) -> Array:
+        return np.cumsum(values, axis)
+
     return Traced(
-        np.cumsum(x.value, axis),
-        np.cumsum(x.bound, axis) + rounded,
+        added(x.value),
+        added(x.bound) + _lost(x, added),
         [(x, lambda g: _flip(_cumsum(_flip(g, axis), axis), axis))],
     )
 

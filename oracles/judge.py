@@ -152,7 +152,7 @@ class _Trial:
             f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
         }
         self.judgement.truth = {k: v for k, v in {**outputs, **gradients}.items() if v is not None}
-        scales = operation.scales(higher, gys, hyper, vjp)
+        scales = operation.scales(self.judgement.truth, higher, gys, hyper, vjp)
         for name, tensor in self.judgement.truth.items():
             scale = scales.get(name)
             # what has no scale is not rounded

@@ -17,7 +17,7 @@ from oracles.fill import FILLS
 from oracles.formula import Derivative
 from oracles.layout import LAYOUTS
 from oracles.precision import precision
-from oracles.summation import growth
+from oracles.summation import lost
 
 Array = NDArray[Any]
 Shapes = dict[str, Shape]
@@ -161,11 +161,16 @@ class Operation:
         return getattr(functional, self.name)(*arrays, **hyper)
 
     def scales(
-        self, arrays: Mapping[str, Array | None], cotangents: Sequence[Array], hyper: Hyper, vjp: Vjp
+        self,
+        truth: Mapping[str, Array],
+        arrays: Mapping[str, Array | None],
+        cotangents: Sequence[Array],
+        hyper: Hyper,
+        vjp: Vjp,
     ) -> dict[str, Array | None]:
         """The rounding scale G of every output and gradient, in the precision of the truth.
 
-        `vjp` is that of the equations on the same arrays.
+        `truth` holds what the equations made of the same arrays, and `vjp` is theirs.
         """
         gradients = [f"g{name}" for name in arrays]
         with np.errstate(all="ignore"):
@@ -174,16 +179,16 @@ class Operation:
                 return dict(zip((*self.outputs, *gradients), self.scale(*given, **hyper), strict=True))
             if isinstance(vjp, Derivative):
                 of_outputs, of_gradients = vjp.scales(*cotangents)
-            else:
-                # |a|·|b|·… summed as the operation sums a·b·…: what can be lost to rounding, to first order
-                of_outputs, of_gradients = self._on(np.abs, arrays, cotangents, hyper)
-                # and on ones, how many terms there are in each sum
-                counts = self._on(lambda a: (a != 0).astype(a.dtype), arrays, cotangents, hyper)
-                of_outputs, of_gradients = (
-                    tuple(None if m is None else m * growth(k) for m, k in zip(magnitudes, terms, strict=True))
-                    for magnitudes, terms in zip((of_outputs, of_gradients), counts, strict=True)
-                )
-            return self.named(of_outputs) | dict(zip(gradients, of_gradients, strict=True))
+                return self.named(of_outputs) | dict(zip(gradients, of_gradients, strict=True))
+            # |a|·|b|·… summed as the operation sums a·b·…, likewise their squares, and ones: how many terms there are
+            magnitude, squares, terms = (
+                dict(zip((*self.outputs, *gradients), self._on(each, arrays, cotangents, hyper), strict=True))
+                for each in (np.abs, np.square, lambda a: (a != 0).astype(a.dtype))
+            )
+            return {
+                name: None if m is None else np.maximum(m, lost(terms[name], m, truth[name], squares[name]))
+                for name, m in magnitude.items()
+            }
 
     def _on(
         self,
@@ -191,11 +196,11 @@ class Operation:
         arrays: Mapping[str, Array | None],
         cotangents: Sequence[Array],
         hyper: Hyper,
-    ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+    ) -> tuple[Array | None, ...]:
         """The output and the gradients with `each` applied to the floating-point arrays and the cotangents."""
         given = [None if a is None else a if a.dtype.kind in "biu" else each(a) for a in arrays.values()]
         y, vjp = self.equations(*given, **hyper)
-        return (y,), vjp(*map(each, cotangents))
+        return y, *vjp(*map(each, cotangents))
 
     def configuration(
         self,

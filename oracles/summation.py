@@ -49,7 +49,7 @@ def rounding(how: Rounding) -> Iterator[None]:
 
 
 def growth(terms: Any) -> Any:
-    """How much more rounding may come to in a sum of K terms than in a short one: g(K) = max(1, √(K / 16)).
+    """How much more rounding may come to in a sum of K terms of one sign than in a short one: g(K) = max(1, √K / 4).
 
     Rounding errors wander: K additions come to about √K·u·Σ|t| (Higham & Mary, SIAM J. Sci. Comput. 41, 2019), and one
     after the other beside one large term they do; not to the worst case γ_K·Σ|t|, under which dropped terms hide. Only
@@ -61,9 +61,26 @@ def growth(terms: Any) -> Any:
     ...     growth(np.array([1, 16, 1024])).tolist()
     [1.0, 1.0, 64.0]
     """
+    return np.maximum(1, _wandering(terms))
+
+
+def lost(terms: Any, magnitude: Any, value: Any, squares: Any) -> Any:
+    """What is lost in sums of K terms t, in units of u: max(Σ|t|, √K/4·(|Σt| + √Σt²)), and nothing of one term alone.
+
+    Each addition rounds what has been added up so far: that is about as large as the sum, or as what wanders about 0.
+    So of terms that cancel no more is lost than of few, however many there are.
+
+    >>> lost(np.array([1, 4096, 4096]), np.array([1, 4096, 4096]), np.array([1, 0, 4096]), np.array([1, 4096, 4096]))
+    array([    0.,  4096., 66560.])
+    """
+    partial = np.abs(value) + np.sqrt(squares)
+    return np.where(np.asarray(terms) > 1, np.maximum(magnitude, _wandering(terms) * partial), 0)
+
+
+def _wandering(terms: Any) -> Any:
     how = _rounding.get()
     grown = (np.asarray(terms) / SHORT) ** (1.0 if how.alike else 0.5)
-    return np.maximum(1, grown / SPARE if how.once else grown)
+    return grown / SPARE if how.once else grown
 
 
 @contextmanager
