@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,51 @@ def _raised(error: BaseException) -> str:
     return f"raised {type(error).__name__}: {_text(error)}"
 
 
-def judge(operation: Operation, case: Case, panel: Panel) -> Judgement:
-    """Run every voice of the panel on the same bits and say who is wrong."""
+#: From an operation, a case and its outputs, the cotangent of each.
+Cotangents = Callable[[Operation, Case, Mapping[str, Array]], dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a case gives in higher precision, by the equations: the same whoever is judged."""
+
+    inputs: Mapping[str, Array | None]
+    cotangents: Mapping[str, Array]
+    tensors: Mapping[str, Array]
+    scale: Mapping[str, Array]
+    make_cotangents: Cotangents
+
+
+def find_truth(operation: Operation, case: Case, cotangents: Cotangents = make_cotangents) -> Truth:
+    """Outputs and gradients of a valid case with their rounding scales; by default for the case's own cotangents."""
     with quiet():
+        p = precision(case.configuration.dtype)
         inputs = make_inputs(operation, case)
+        hyper = dict(case.configuration.hyper)
+        higher = {name: None if a is None else _raise_precision(a, p) for name, a in inputs.items()}
+        y, vjp = operation.equations(*higher.values(), **hyper)
+        outputs = operation.named(y)
+        given = cotangents(operation, case, outputs)
+        gys = [_raise_precision(g, p) for g in given.values()]
+        gradients = {
+            f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
+        }
+        tensors = {k: v for k, v in {**outputs, **gradients}.items() if v is not None}
+        scales = operation.scales(higher, gys, hyper, vjp)
+        # what has no scale is not rounded
+        scale = {k: np.zeros(v.shape) if (found := scales.get(k)) is None else found for k, v in tensors.items()}
+        return Truth(inputs, given, tensors, scale, cotangents)
+
+
+def judge(operation: Operation, case: Case, panel: Panel, truth: Truth | None = None) -> Judgement:
+    """Run every voice of the panel on the same bits and say who is wrong.
+
+    A valid case's `truth` may be given, where several subjects are judged by the same one.
+    """
+    with quiet():
         if case.configuration.invalid:
-            return _judge_refusal(operation, case, panel, inputs)
-        return _Trial(operation, case, panel, inputs).judgement
+            return _judge_refusal(operation, case, panel, make_inputs(operation, case))
+        return _Trial(operation, case, panel, truth or find_truth(operation, case)).judgement
 
 
 def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Arrays) -> Judgement:
@@ -96,11 +134,16 @@ def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Array
 class _Trial:
     """The judgement of one valid case, step by step."""
 
-    def __init__(self, operation: Operation, case: Case, panel: Panel, inputs: dict[str, Array | None]) -> None:
+    def __init__(self, operation: Operation, case: Case, panel: Panel, truth: Truth) -> None:
         self.operation, self.case, self.panel = operation, case, panel
         self.p = precision(case.configuration.dtype)
-        self.judgement = Judgement(case, inputs=inputs)
-        self._find_truth(inputs)
+        self.cotangents, self.make_cotangents = truth.cotangents, truth.make_cotangents
+        self.judgement = Judgement(
+            case,
+            inputs={**truth.inputs, **truth.cotangents},
+            truth=dict(truth.tensors),
+            scale=dict(truth.scale),
+        )
         self.answers: dict[str, Answer] = {}
         self.malformed: dict[tuple[str, str], str] = {}
         for voice in panel.voices():
@@ -111,28 +154,9 @@ class _Trial:
             self._arbitrate()
         self._accuse()
         self.judgement.answers = {name: answer.tensors for name, answer in self.answers.items()}
-        truth = self.judgement.truth.values()
-        floating = [t for t in truth if t.dtype.kind not in "iu"]
-        self.judgement.vacuous = all(map(is_vacuous, floating or truth))
-
-    def _find_truth(self, inputs: Arrays) -> None:
-        operation, case = self.operation, self.case
-        hyper = dict(case.configuration.hyper)
-        higher = {name: None if a is None else _raise_precision(a, self.p) for name, a in inputs.items()}
-        y, vjp = operation.equations(*higher.values(), **hyper)
-        outputs = operation.named(y)
-        self.cotangents = make_cotangents(operation, case, outputs)
-        gys = [_raise_precision(g, self.p) for g in self.cotangents.values()]
-        gradients = {
-            f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
-        }
-        self.judgement.truth = {k: v for k, v in {**outputs, **gradients}.items() if v is not None}
-        scales = operation.scales(higher, gys, hyper, vjp)
-        for name, tensor in self.judgement.truth.items():
-            scale = scales.get(name)
-            # what has no scale is not rounded
-            self.judgement.scale[name] = np.zeros(tensor.shape) if scale is None else scale
-        self.judgement.inputs.update(self.cotangents)
+        tensors = self.judgement.truth.values()
+        floating = [t for t in tensors if t.dtype.kind not in "iu"]
+        self.judgement.vacuous = all(map(is_vacuous, floating or tensors))
 
     def _ask(self, voice: Voice) -> None:
         operation, case, judgement = self.operation, self.case, self.judgement
@@ -148,10 +172,10 @@ class _Trial:
             if not limitation.tensors:
                 return
         self.panel.announce(voice.name, case)
-        inputs, cotangents = self._arrays(), self.cotangents
+        inputs, cotangents = self._arrays(), dict(self.cotangents)
         if voice.name == SUBJECT:
             # arrays of its own: what it does to them must not reach the others
-            inputs, cotangents = make_inputs(operation, case), make_cotangents(operation, case, judgement.truth)
+            inputs, cotangents = make_inputs(operation, case), self.make_cotangents(operation, case, judgement.truth)
         try:
             self.answers[voice.name] = voice.answer(operation, case, inputs, cotangents)
         except Exception as error:
