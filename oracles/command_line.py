@@ -1,4 +1,4 @@
-"""The program `mint`: fuzz, replay, report, ops."""
+"""The program `mint`: fuzz, replay, report, calibrate, prove, ops."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from oracles.campaign import Outcome
     from oracles.judgement import Judgement
+    from oracles.proof import Proof
 
 WRONG, UNUSABLE = 1, 2
 FRAMEWORKS = ("numpy", "torch", "jax")
@@ -346,6 +347,94 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
         record["limits"] = {**limits.calibration()["limits"], **record["limits"]}
         calibration.write(record, path)
     click.echo(f"Limits: {path}")
+
+
+@main.command()
+@click.argument("ops", nargs=-1)
+@click.option("--mutants", "most", type=click.IntRange(1), default=12, show_default=True, help="For each operation.")
+@click.option("--all", "every", is_flag=True, help="All mutants.")
+@click.option("--cases", type=click.IntRange(1), default=400, show_default=True, help="At most, for each mutant.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--rules/--no-rules", default=True, help="Whether to measure what other rules would catch.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: the cores]")
+@click.option("--out", type=click.Path(path_type=Path), help="Result folder.  [default: results/prove]")
+def prove(
+    ops: tuple[str, ...],
+    most: int,
+    every: bool,
+    cases: int,
+    seed: int,
+    rules: bool,
+    workers: int | None,
+    out: Path | None,
+) -> None:
+    """Measure the harness: make mistakes in Mint's own code and count those that the fuzz notices.
+
+    Writes DIR/prove.json and DIR/prove.md. Exit status 1 where a mutant survives that is not known to be equivalent.
+    """
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from oracles.campaign import check_operations
+    from oracles.catalogue import UnknownOperation
+    from oracles.environment import environment
+    from oracles.mutant import MutmutMissing
+    from oracles.proof import equivalents
+    from oracles.prove import Setting
+    from oracles.prove import prove as run
+
+    folder = out or Path("results") / "prove"
+    try:
+        names = check_operations(ops)
+        _make_folder(folder)
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("making mutants", total=None)
+
+            def tell(done: int, due: int, doing: str) -> None:
+                bar.update(task, completed=done, total=due, description=doing)
+
+            setting = Setting(seed, cases, rules)
+            proof = run(names, setting, None if every else most, workers or os.cpu_count() or 1, equivalents(), tell)
+    except (UnknownOperation, MutmutMissing) as error:
+        raise Unusable(str(error)) from None
+    record = proof.as_json(environment())
+    (folder / "prove.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    (folder / "prove.md").write_text(proof.as_markdown(), "utf-8")
+    _print_proof(proof)
+    click.echo(f"Results: {folder / 'prove.json'}")
+    sys.exit(WRONG if proof.survivors else 0)
+
+
+def _print_proof(proof: Proof) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from oracles.proof import HEADER, row, rule_rows
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    title = f"{proof.total.mutants} of {proof.population} mutants; at most {proof.budget} cases each"
+    table = Table(HEADER[0], title=title)
+    for name in HEADER[1:]:
+        table.add_column(name, justify="right")
+    for op in proof.ops:
+        table.add_row(*row(op, proof.of(op)))
+    table.add_section()
+    table.add_row(*row("total", proof.total))
+    console.print(table)
+    if proof.total.rules:
+        rules = Table("rule", "catches", "of the killed", title="other rules, on the same mutants")
+        for line in rule_rows(proof.total):
+            rules.add_row(*line)
+        console.print(rules)
+    for fate in proof.survivors:
+        click.echo(f"\nsurvived: {fate.mutant.identity}, line {fate.mutant.lines[0]}, {fate.home.op}")
+        click.echo(fate.mutant.diff)
+    for fate in proof.refuted:
+        click.echo(f"\nnot equivalent: {fate.mutant.identity} is killed by {fate.killer and fate.killer.descriptor}")
+    for entry in proof.unmatched:
+        click.echo(f"\nno mutant: {entry.module}.{entry.function} in equivalent.toml\n{entry.diff}")
 
 
 @main.command("ops")

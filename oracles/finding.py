@@ -14,7 +14,7 @@ from oracles.configuration import Case, Configuration
 from oracles.draw import configurations, invalid_configurations, sample
 from oracles.fill import FILLS
 from oracles.inputs import make_inputs
-from oracles.judge import judge, quiet
+from oracles.judge import judge
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.operation import Operation
 from oracles.panel import Panel
@@ -24,6 +24,7 @@ from oracles.script import script
 from oracles.shrink import shrink
 from oracles.subject import Subject
 from oracles.trait import traits
+from oracles.truth import quiet
 from oracles.voice import SUBJECT, Arrays
 
 #: guilty party, operation, tensor, verdict

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +11,14 @@ from numpy.typing import NDArray
 
 from oracles.compare import Comparison, compare, headroom, is_vacuous
 from oracles.configuration import DEFAULT, FAST, Case
-from oracles.inputs import alike, make_cotangents, make_inputs, raised
+from oracles.inputs import make_cotangents, make_inputs, raised
 from oracles.judgement import EQUATIONS, UNDETERMINED, Judgement, Verdict
 from oracles.limits import limit
 from oracles.numpy_voice import NumpyVoice, difference_in_bits, share_memory
 from oracles.operation import Operation
 from oracles.panel import Panel
-from oracles.precision import HALF, Precision, precision
-from oracles.summation import Rounding, rounding
+from oracles.precision import Precision, precision
+from oracles.truth import Truth, find_truth, quiet
 from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
 Array = NDArray[Any]
@@ -32,14 +30,6 @@ REPEATED = 4
 REFUSALS = (ValueError, TypeError, NotImplementedError)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings: what overflows on purpose is not news."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _text(error: BaseException) -> str:
     return " ".join(str(error).split())[:400]
 
@@ -48,13 +38,16 @@ def _raised(error: BaseException) -> str:
     return f"raised {type(error).__name__}: {_text(error)}"
 
 
-def judge(operation: Operation, case: Case, panel: Panel) -> Judgement:
-    """Run every voice of the panel on the same bits and say who is wrong."""
+def judge(operation: Operation, case: Case, panel: Panel, truth: Truth | None = None) -> Judgement:
+    """Run every voice of the panel on the same bits and say who is wrong.
+
+    A valid case's `truth` may be given, where several subjects are judged by the same one.
+    """
     with quiet():
-        inputs = make_inputs(operation, case)
         if case.configuration.invalid:
-            return _judge_refusal(operation, case, panel, inputs)
-        return _Trial(operation, case, panel, inputs).judgement
+            return _judge_refusal(operation, case, panel, make_inputs(operation, case))
+        truth = truth or find_truth(operation, case, make_inputs(operation, case))
+        return _Trial(operation, case, panel, truth).judgement
 
 
 def judge_arrays(
@@ -62,7 +55,9 @@ def judge_arrays(
 ) -> Judgement:
     """Judge a valid call on arrays that are not the case's own; nothing but its configuration and its fill counts."""
     with quiet():
-        return _Trial(operation, case, panel, dict(inputs), cotangents).judgement
+        given = None if cotangents is None else dict(cotangents)
+        truth = find_truth(operation, case, inputs, make_cotangents if given is None else lambda *_: given)
+        return _Trial(operation, case, panel, truth).judgement
 
 
 def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Arrays) -> Judgement:
@@ -108,19 +103,16 @@ def _judge_refusal(operation: Operation, case: Case, panel: Panel, inputs: Array
 class _Trial:
     """The judgement of one valid case, step by step."""
 
-    def __init__(
-        self,
-        operation: Operation,
-        case: Case,
-        panel: Panel,
-        inputs: dict[str, Array | None],
-        cotangents: Mapping[str, Array] | None = None,
-    ) -> None:
+    def __init__(self, operation: Operation, case: Case, panel: Panel, truth: Truth) -> None:
         self.operation, self.case, self.panel = operation, case, panel
         self.p = precision(case.configuration.dtype)
-        self.judgement = Judgement(case, inputs=inputs)
-        with rounding(Rounding(case.configuration.dtype in HALF, alike(case, inputs))):
-            self._find_truth(inputs, cotangents)
+        self.cotangents = dict(truth.cotangents)
+        self.judgement = Judgement(
+            case,
+            inputs={**truth.inputs, **truth.cotangents},
+            truth=dict(truth.tensors),
+            scale=dict(truth.scale),
+        )
         self.answers: dict[str, Answer] = {}
         self.malformed: dict[tuple[str, str], str] = {}
         for voice in panel.voices():
@@ -136,28 +128,9 @@ class _Trial:
         self.judgement.answers = {name: answer.tensors for name, answer in self.answers.items()}
         if SUBJECT in self.answers:
             self.judgement.written = self.answers[SUBJECT].written
-        truth = self.judgement.truth.values()
-        floating = [t for t in truth if t.dtype.kind not in "iu"]
-        self.judgement.vacuous = all(map(is_vacuous, floating or truth))
-
-    def _find_truth(self, inputs: Arrays, cotangents: Mapping[str, Array] | None) -> None:
-        operation, case = self.operation, self.case
-        hyper = dict(case.configuration.hyper)
-        higher = {name: None if a is None else raised(a, self.p) for name, a in inputs.items()}
-        y, vjp = operation.equations(*higher.values(), **hyper)
-        outputs = operation.named(y)
-        self.cotangents = make_cotangents(operation, case, outputs) if cotangents is None else dict(cotangents)
-        gys = [raised(g, self.p) for g in self.cotangents.values()]
-        gradients = {
-            f"g{name}": g for name, g in zip(higher, vjp(*gys), strict=True) if name in operation.differentiable
-        }
-        self.judgement.truth = {k: v for k, v in {**outputs, **gradients}.items() if v is not None}
-        scales = operation.scales(self.judgement.truth, higher, gys, hyper, vjp)
-        for name, tensor in self.judgement.truth.items():
-            scale = scales.get(name)
-            # what has no scale is not rounded
-            self.judgement.scale[name] = np.zeros(tensor.shape) if scale is None else scale
-        self.judgement.inputs.update(self.cotangents)
+        tensors = self.judgement.truth.values()
+        floating = [t for t in tensors if t.dtype.kind not in "iu"]
+        self.judgement.vacuous = all(map(is_vacuous, floating or tensors))
 
     def _ask(self, voice: Voice) -> None:
         operation, case, judgement = self.operation, self.case, self.judgement

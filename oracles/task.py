@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,24 +76,28 @@ def probe(ops: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
     return {voice.name: voice.version for voice in state.references}, state.notes
 
 
+def drawn(task: Task) -> Iterator[tuple[int, Case]]:
+    """The cases of a batch, each with the number of the stream that its configuration came from."""
+    op, dtypes = operation(task.op), (task.dtype,)
+    strategy = configurations(op, dtypes)
+    for place in range(task.configurations):
+        origin = stream(task.number, place)
+        configuration = example(strategy, origin)
+        for fill in task.fills(place):
+            yield origin, Case(configuration, fill, task.number + place)
+    for place in range(task.configurations, task.configurations + task.invalid):
+        origin = stream(task.number, place)
+        yield origin, Case(example(invalid_configurations(op, dtypes), origin), "normal", task.number)
+
+
 def run(task: Task) -> TaskResult:
     """Judge one batch of cases."""
     op = operation(task.op)
     jury = panel(task.op)
     result = TaskResult(task)
-    dtypes = (task.dtype,)
-    strategy = configurations(op, dtypes)
-    cases: list[tuple[int, Case]] = []
-    for place in range(task.configurations):
-        origin = stream(task.number, place)
-        drawn = example(strategy, origin)
-        cases += [(origin, Case(drawn, fill, task.number + place)) for fill in task.fills(place)]
     result.record.configurations = task.configurations
-    for place in range(task.configurations, task.configurations + task.invalid):
-        origin = stream(task.number, place)
-        cases.append((origin, Case(example(invalid_configurations(op, dtypes), origin), "normal", task.number)))
     seen: dict[Any, Finding] = {}
-    for origin, case in cases:
+    for origin, case in drawn(task):
         judgement = judge(op, case, jury.without(excluded(case, task.casualties)))
         result.record.add(judgement)
         for finding in findings_of(op, judgement, origin):
