@@ -5,6 +5,7 @@ A mutant is one edit of one function, or of one constant, of one module. What is
 * docstrings, annotations and decorators;
 * what is inside a `raise`, or is only ever read there: the text of a refusal is no result;
 * what names an operation or an argument in such a text: arguments for the parameters in `TEXT_PARAMETERS`;
+* what NumPy warns of (`np.errstate`) and the order of arrays in memory (`order=`): no result depends on them;
 * functions that are called inside `raise` alone.
 """
 
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.abc import Loader, MetaPathFinder
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -100,8 +102,13 @@ def mutants_of(module: str, source: str, positional: Mapping[str, tuple[str, ...
     offsets = _line_offsets(source)
     numbers: dict[str, int] = {}
     seen: set[tuple[int, str]] = set()
-    for edit in _edits(source, offsets, _texts(source, positional or {})):
+    texts = _texts(source, positional or {})
+    spans = [tuple(offsets[line - 1] + column for line, column in text) for text in texts]
+    for edit in _edits(source, offsets, texts):
         start, end = offsets[edit.start[0] - 1] + edit.start[1], offsets[edit.end[0] - 1] + edit.end[1]
+        changed = _changed(source, start, end, edit.text)
+        if any(first <= changed[0] and changed[1] <= last for first, last in spans):
+            continue  # one argument of a call, say
         first = offsets[edit.start[0] - 1]
         last = offsets[edit.end[0]] - 1
         removed, added = source[first:last], source[first:start] + edit.text + source[end:last]
@@ -121,6 +128,18 @@ class _Edit:
     text: str
     lines: tuple[int, int]
     whole: tuple[int, int]  # the lines of the function
+
+
+def _changed(source: str, start: int, end: int, text: str) -> tuple[int, int]:
+    """The characters from `start` to `end` without those at both ends that are the same in `text`."""
+    before = source[start:end]
+    same = _alike(before, text)
+    return start + same, end - _alike(before[same:][::-1], text[same:][::-1])
+
+
+def _alike(a: str, b: str) -> int:
+    """How many characters two texts begin with that are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
 def _line_offsets(source: str) -> list[int]:
@@ -148,7 +167,7 @@ def _edits(source: str, offsets: Sequence[int], texts: Sequence[tuple[Place, Pla
 
     skipped = cst.Annotation | cst.Decorator | cst.Raise | cst.Import | cst.ImportFrom
 
-    class Visitor(cst.CSTVisitor):  # type: ignore[misc]
+    class Visitor(cst.CSTVisitor):
         METADATA_DEPENDENCIES = (PositionProvider,)
 
         def __init__(self) -> None:
@@ -220,10 +239,11 @@ def _edits(source: str, offsets: Sequence[int], texts: Sequence[tuple[Place, Pla
                 lines = start[0], end[0]
             here = offsets[start[0] - 1] + start[1], offsets[end[0] - 1] + end[1]
             there, bare, text = source[slice(*here)], module.code_for_node(node), module.code_for_node(mutated)
-            if getattr(node, "lpar", ()) and bare.split() != there.split():
+            brackets = getattr(node, "lpar", ())
+            if brackets and bare.split() != there.split():
                 # the parentheses around an expression belong to it, not to its place
                 bare = module.code_for_node(node.with_changes(lpar=[], rpar=[]))
-                if getattr(mutated, "lpar", ()) == node.lpar:
+                if getattr(mutated, "lpar", ()) == brackets:
                     text = module.code_for_node(mutated.with_changes(lpar=[], rpar=[]))
             if bare != there:
                 text = text.strip()  # nor do the blanks around an operator
@@ -274,6 +294,9 @@ def _plain_texts(tree: ast.Module, positional: Mapping[str, tuple[str, ...]]) ->
             yield node
         elif isinstance(node, ast.Call):
             function = node.func
+            if isinstance(function, ast.Attribute) and function.attr == "errstate":
+                yield node
+            yield from (keyword for keyword in node.keywords if keyword.arg == "order")
             if isinstance(function, ast.Attribute) and not isinstance(function.value, ast.Name):
                 continue
             name = f"{function.value.id}.{function.attr}" if isinstance(function, ast.Attribute) else ""  # type: ignore[attr-defined]

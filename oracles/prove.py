@@ -119,8 +119,9 @@ class _Evidence:
         valid = [case.configuration for case in self.cases if not case.configuration.invalid]
         full = (c for c in valid if all(0 not in shape for shape in c.shapes.values()))
         first = next(full, valid[0])
-        for seed, dtype, fill in itertools.product(itertools.count(), available_dtypes(), FILLS):
-            yield Case(replace(first, dtype=dtype), fill, seed)
+        for seed in itertools.count():
+            for dtype, fill in itertools.product(available_dtypes(), FILLS):
+                yield Case(replace(first, dtype=dtype), fill, seed)
 
     def truth(self, case: Case, cotangents: Cotangents = make_cotangents) -> Truth | None:
         key = case, cotangents
