@@ -41,7 +41,7 @@ def describe(operation: Operation) -> str:
         f"±∞ and NaN in     {', '.join(nonfinite) or 'none'}",
         "references        equations, torch, jax",
         "",
-        "limits on the error ratio |error|/(u·G)",
+        "limits on the error ratio |error|/(u·G); the worst case of a sum of K terms, γ_K·Σ|t|, is K of these units",
     ]
     for tensor in operation.tensors:
         found = recorded.get(tensor, {}).get(FULL)

