@@ -276,7 +276,8 @@ def poisson_nll_loss(
         # ∂l/∂x = λ − target, or 1 − target/(x + eps); ∂l/∂target = −log λ, and (log target!)′ = log target + ½/target
         g = share(gy)
         weighed = summed_to(g * target, x.shape)
-        gx = summed_to(g, x.shape) * rate - weighed if log_input else summed_to(g, x.shape) - weighed / shifted
+        # where nothing is added up, it is nothing even of an infinite slope
+        gx = summed_to(g * rate, x.shape) - weighed if log_input else summed_to(g, x.shape) - weighed / shifted
         gtarget = -summed_to(g * log_rate, target.shape)
         if full:
             slope = np.where(several, np.log(target) + 1 / (2 * target), 0)

@@ -200,6 +200,7 @@ ctc_loss = Operation(
     underflows=True,
     draw=draw_ctc,
     spoil=spoil_ctc,
+    short={"log_probs": (0,), "targets": (0, 1)},  # all alignments of the steps with the classes
     equations=ctc_formula,
     jax=ctc_jax,
     integer={

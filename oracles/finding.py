@@ -33,7 +33,7 @@ Key = tuple[str, str, str | None, str]
 SEEDS = 8
 #: How many random configurations are probed for the condition of a finding, and three times that in all.
 PROBES = 45
-#: How many such samples are drawn at most, until there are `ENOUGH` cases that fail and as many that do not.
+#: How many such samples are drawn at most, until `ENOUGH` configurations fail and as many cases do not.
 BLOCKS, ENOUGH = 8, 12
 #: Verdicts whose cases may be shrunk beyond what is drawn, as long as that is valid: whoever refuses what is not is not
 #: wrong.
@@ -248,7 +248,8 @@ def _condition(inquiry: _Inquiry, finding: Finding, minimal: Case) -> Condition:
             cases[inquiry.fails(case)].append(case)
             if time.monotonic() > deadline:
                 break
-        if time.monotonic() > deadline or min(len(cases[True]), len(cases[False])) >= ENOUGH:
+        different = {case.configuration for case in cases[True]}  # one fails for all fills and seeds alike
+        if time.monotonic() > deadline or min(len(different), len(cases[False])) >= ENOUGH:
             break
     return infer(inquiry.operation, cases[True], cases[False])
 

@@ -129,7 +129,8 @@ def enlarged(operation: Operation, configuration: Configuration, choice: int, el
     Which axes must grow together nobody declares: those of equal length are tried, and what Mint refuses is not taken,
     nor what it loops over: a recurrent network of ten thousand steps would take the time of hundreds of other cases.
     """
-    candidates = groups(configuration)
+    short = {(name, axis) for name, axes in operation.short.items() for axis in axes}
+    candidates = [group for group in groups(configuration) if not short & set(group)]
     if not candidates or 0 in next(iter(configuration.shapes.values())):
         return configuration
     sizes = (*(size for size in ELEMENTS if size < elements), elements)

@@ -392,6 +392,15 @@ poisson_nll_loss = Operation(
     jax=poisson_nll_jax,
     adjust={"x": moderate, "target": count},
     nonfinite=("x",),
+    limitations=tuple(
+        Limitation(
+            reference,
+            f"{said} multiplies an infinite slope with the sum of no cotangents, and makes NaN of it",
+            applies=lambda case: case.fill == "special" and 0 in case.configuration.shapes["target"],
+            tensors=("gx",),
+        )
+        for reference, said in (("torch", "PyTorch"), ("jax", "JAX"))
+    ),
 )
 
 

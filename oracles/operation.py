@@ -69,6 +69,7 @@ class Operation:
       cotangent gy, which times a slope that rounds to zero would make or lose a NaN by accident).
     * `underflows`: an exponential on the way underflows, or its reciprocal overflows, where the result is still
       a normal number; results near the smallest normal number are then judged by their absolute error.
+    * `short` names axes that are never made long, because the equations go through all that there is along them.
     * `features(configuration)` adds yes/no facts to those from which a condition is inferred.
     """
 
@@ -89,6 +90,7 @@ class Operation:
     exact: Callable[[Configuration], bool] = lambda configuration: False
     nonfinite: tuple[str, ...] | None = None
     underflows: bool = False
+    short: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     features: Callable[[Configuration], Mapping[str, bool]] = lambda configuration: {}
     limitations: tuple[Limitation, ...] = ()
 

@@ -142,6 +142,10 @@ class _Evidence:
                 return judgement
         return judge(self.operation, case, panel, truth)
 
+    def convicts_the_original(self, case: Case) -> bool:
+        """Whether the case speaks against Mint as it is: then it tells nothing of a mutant."""
+        return bool(self.verdict(NumpyVoice(self.operation.function), case).against(SUBJECT))
+
     def caught(self, case: Case, judgement: Judgement) -> set[str]:
         """The rules that do not accept a subject's answer, but accept Mint's own."""
         if case.configuration.invalid:
@@ -195,7 +199,7 @@ def try_mutant(op: str, mutant: Mutant, setting: Setting) -> Trial:
         if trial.killed and not due:
             break
         judgement = evidence.verdict(subject, case)
-        if not trial.killed and (against := judgement.against(SUBJECT)):
+        if not trial.killed and (against := judgement.against(SUBJECT)) and not evidence.convicts_the_original(case):
             trial = replace(
                 trial, verdict=against[0].verdict, cases=number, descriptor=str(case), message=against[0].message
             )

@@ -224,6 +224,7 @@ def border_has_no_gradient(
     "x=(1,1,1,1) w=(1,1,1,1) padding=1 padding_mode=replicate",
     "x=(1,1,1,1) w=(1,1,1,1) padding=1 padding_mode=circular",
     "x=(1,1,2,1) w=(1,1,1,1) padding=(1,0) padding_mode=reflect",
+    "x=(1,1,2,1) w=(1,1,2,1) padding=same padding_mode=reflect",
     condition=("padding",),
 )
 def border_of_zeros_in_dw(

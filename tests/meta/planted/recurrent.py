@@ -67,7 +67,13 @@ def gates_in_another_order(x: Array, h: Array, c: Array, *weights: Any) -> tuple
     return y, back
 
 
-@plant("gru_cell", "y", "x=(1,1) h=(1,1) weight_ih=(3,1) weight_hh=(3,1)", also=wrong(*OF_CELL))
+@plant(
+    "gru_cell",
+    "y",
+    "x=(1,1) h=(1,1) weight_ih=(3,1) weight_hh=(3,1)",
+    "x=(1,) h=(2,) weight_ih=(6,1) weight_hh=(6,2)",
+    also=wrong(*OF_CELL),
+)
 def update_gate_the_other_way_round(x: Array, h: Array, *weights: Any) -> tuple[Array, Vjp]:
     """h′ = z·n + (1 − z)·h, as in the paper: z is σ of the negative."""
     mint.gru_cell(x, h, *weights)  # refuses what there is to refuse

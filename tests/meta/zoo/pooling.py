@@ -35,6 +35,7 @@ def halo_of_zeros(x: Array, **hyper: Any) -> tuple[Any, Vjp]:
     "gx",
     "x=(1,1,3) kernel_size=2 stride=1",
     "x=(1,1,1) kernel_size=2 stride=1 padding=1",
+    "x=(1,1,5) kernel_size=2 dilation=2",
     condition=("the windows overlap",),
     report="https://github.com/FluxML/NNlib.jl/issues/205",
 )
