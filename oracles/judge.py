@@ -17,7 +17,7 @@ from oracles.limits import limit
 from oracles.numpy_voice import NumpyVoice, difference_in_bits, share_memory
 from oracles.operation import Operation
 from oracles.panel import Panel
-from oracles.precision import Precision, precision
+from oracles.precision import HALF, Precision, precision
 from oracles.truth import Truth, find_truth, quiet
 from oracles.voice import SUBJECT, Answer, Arrays, Voice
 
@@ -347,7 +347,7 @@ class _Trial:
                     name,
                     f"{name}[{', '.join(map(str, index or ()))}] is {comparison.got}, expected "
                     f"{comparison.expected}; error ratio {ratio:.4g}, limit {most:g}; "
-                    f"{comparison.wrong} of {comparison.error_ratio.size} elements are wrong",
+                    f"{comparison.wrong} of {comparison.error_ratio.size} elements are wrong{self._worst_case(ratio)}",
                     error_ratio=ratio,
                     limit=most,
                     element=index,
@@ -371,6 +371,14 @@ class _Trial:
         if all(np.isfinite(t).all() and (judgement.scale[name] <= largest).all() for name, t in floating.items()):
             message = " ".join(f"on benign input it warns: {'; '.join(answer.warnings)}".split())[:600]
             judgement.verdicts.append(Verdict(SUBJECT, "warns", None, message))
+
+    def _worst_case(self, ratio: float) -> str:
+        """Whether the bound γ_K of rounding in a sum of as many terms as there may be is not exceeded: a hint."""
+        arrays = (*self.judgement.inputs.values(), *self.judgement.truth.values())
+        terms = max(a.size for a in arrays if a is not None)
+        if ratio > terms or self.p.name in HALF:
+            return ""
+        return f"; at worst, rounding in a sum of {terms:,} terms could do that"
 
     def _side_by_side(self, name: str, index: tuple[int, ...]) -> dict[str, tuple[str, float | None]]:
         told: dict[str, tuple[str, float | None]] = {}

@@ -480,3 +480,17 @@ def test_a_subject_in_torch_is_heard_on_memory_and_repetition():
     assert torch_told(overwrites) == {(None, "mutates-input"): "x was changed in place"}
     assert torch_told(cached).keys() == {("y", "shares-memory")}
     assert ("y", "nondeterministic") in torch_told(wanders)
+
+
+def test_a_small_error_in_a_long_sum_is_said_to_be_within_the_worst_case_of_rounding():
+    case = parse("linear x=(1,4096) w=(1,4096) seed=5")
+    unit = 2.0**-24
+
+    def said(by):
+        verdicts = judge(LINEAR, case, Panel(NumpyVoice(off(by)), [])).against(SUBJECT)
+        return [verdict.message for verdict in verdicts]
+
+    (small,) = said(4096 * 20 * unit)
+    assert small.endswith("at worst, rounding in a sum of 4,096 terms could do that")
+    (large,) = said(4096 * 5000 * unit)
+    assert "at worst" not in large
