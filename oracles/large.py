@@ -5,19 +5,18 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import combinations
 from math import inf, prod
 
-import numpy as np
-
 from oracles.configuration import Case, Configuration
 from oracles.inputs import make_inputs, raised
 from oracles.operation import Operation
 from oracles.precision import precision
+from oracles.truth import quiet
 
 #: How many elements the largest array of a large configuration has, about: more than one vector or tile, more than what
 #: PyTorch gives one thread (32,768), and more ones than float16 can count (65,504).
@@ -73,6 +72,11 @@ def work(operation: Operation, configuration: Configuration, most_calls: float =
     What computes with whole arrays makes as many calls whatever their size: more, and it is a loop over an axis.
     Raises what Mint raises for shapes that do not fit, and `_TooMuch` beyond `most_calls`.
     """
+    with ThreadPoolExecutor(1) as thread:  # this thread may have a profiler already
+        return thread.submit(_work, operation, configuration, most_calls).result()
+
+
+def _work(operation: Operation, configuration: Configuration, most_calls: float) -> tuple[int, int]:
     calls = 0
 
     def count(_: object, event: str, __: object) -> None:
@@ -81,9 +85,7 @@ def work(operation: Operation, configuration: Configuration, most_calls: float =
         if calls > most_calls:
             raise _TooMuch
 
-    before = sys.getprofile()
-    with _without_collection(), _traced_memory(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _without_collection(), _traced_memory(), quiet():
         sys.setprofile(count)
         try:
             inputs = make_inputs(operation, Case(configuration, "normal", 0)).values()
@@ -94,7 +96,7 @@ def work(operation: Operation, configuration: Configuration, most_calls: float =
                 outputs = operation.named(y)
                 vjp(*(outputs[name] for name in operation.outputs if name in outputs))
         finally:
-            sys.setprofile(before)
+            sys.setprofile(None)
         return calls, tracemalloc.get_traced_memory()[1]
 
 
