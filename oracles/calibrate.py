@@ -148,8 +148,10 @@ def as_limit(ratio: float, arithmetic: str) -> float:
     return round(ceil(wanted / digit - 1e-9) * digit, 6)
 
 
-def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str, Any]) -> dict[str, Any]:
-    """The record that `oracles.limits` reads: every limit with what it came from."""
+def as_json(
+    found: dict[str, Calibrated], count: int, seed: int, dtypes: tuple[str, ...], machine: str
+) -> dict[str, Any]:
+    """The record that `oracles.limits` reads: every limit with what it came from, on which machine."""
     recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for op, measured in found.items():
         for (tensor, arithmetic), worst in sorted(measured.worst.items()):
@@ -161,8 +163,23 @@ def as_json(found: dict[str, Calibrated], count: int, seed: int, about: dict[str
                 "seed": seed,
                 "elements": worst.elements,
                 "descriptor": worst.descriptor,
+                "machine": machine,
             }
-    return {"version": 1, **about, "limits": recorded}
+    return {"version": 1, "dtypes": dtypes, "margin": MARGIN, "limits": recorded}
+
+
+def worse(known: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """Of two sets of limits the worse ratio for each operation, tensor and kind of arithmetic.
+
+    >>> worse({"elu": {"y": {"full": {"worst": 1.0}}}}, {"elu": {"y": {"full": {"worst": 0.5}}}})
+    {'elu': {'y': {'full': {'worst': 1.0}}}}
+    """
+    if "worst" in known and "worst" in measured:
+        return max(known, measured, key=lambda figures: figures["worst"])
+    return {
+        key: worse(known[key], measured[key]) if key in known and key in measured else known.get(key, measured.get(key))
+        for key in {**known, **measured}
+    }
 
 
 def write(record: dict[str, Any], path: Path) -> None:

@@ -306,11 +306,13 @@ def report(directories: tuple[Path, ...], out: Path | None) -> None:
 @click.option("--configurations", "count", type=click.IntRange(1), default=60, help="For each dtype.")
 @click.option("--seed", type=click.IntRange(0), default=0)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: the cores]")
+@click.option("--afresh", is_flag=True, help="Forget what other machines and versions have measured.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: the package's limits.json]")
-def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, out: Path | None) -> None:
+def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, afresh: bool, out: Path | None) -> None:
     """Measure the worst error ratio of honest implementations and store the limits that follow.
 
-    The worst cases of earlier calibrations are measured again; the limits of the other operations stay.
+    It adds to what is known: a worse ratio of an earlier calibration, on another machine, say, stays. After a change of
+    a rounding scale begin --afresh: the worst cases that are on record are then measured again.
     """
     from rich.progress import track
 
@@ -327,11 +329,8 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
     except UnknownOperation as error:
         raise Unusable(str(error)) from None
     dtypes = tuple(dtype for dtype in available_dtypes() if dtype != "longdouble")
-    about = {
-        "dtypes": dtypes,
-        "margin": calibration.MARGIN,
-        "environment": {k: v for k, v in environment().items() if k in ("numpy", "torch", "jax", "blas", "cpu")},
-    }
+    here = environment()
+    machine = ", ".join([str(here["cpu"]), *(f"{name} {here[name]}" for name in ("numpy", "torch", "jax"))])
     found = {name: calibration.Calibrated() for name in names}
     missing = dict.fromkeys(names, len(dtypes))
     measured = calibration.measure(names, dtypes, count, seed, workers or os.cpu_count() or 1)
@@ -343,8 +342,9 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
                 click.echo(f"no rounding: {outlier}")
     finally:  # interrupted, what has been measured whole stands
         whole = {op: result for op, result in found.items() if not missing[op]}
-        record = calibration.as_json(whole, count, seed, about)
-        record["limits"] = {**limits.calibration()["limits"], **record["limits"]}
+        record = calibration.as_json(whole, count, seed, dtypes, machine)
+        known = limits.calibration()["limits"]
+        record["limits"] = {**known, **record["limits"]} if afresh else calibration.worse(known, record["limits"])
         calibration.write(record, path)
     click.echo(f"Limits: {path}")
 
