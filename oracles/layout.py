@@ -48,6 +48,12 @@ def _read_only(x: Array) -> Array:
     return x
 
 
+def _odd_strides(x: Array) -> Array:
+    """As contiguous; but the stride of an axis of one element, which nobody may go by, is 13 elements."""
+    strides = [13 * x.itemsize if length == 1 else stride for length, stride in zip(x.shape, x.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(x, strides=strides)
+
+
 CONTIGUOUS = "contiguous"
 #: name -> (least number of axes, how to lay out a contiguous array). The names stand in descriptors.
 LAYOUTS: dict[str, tuple[int, Callable[[Array], Array]]] = {
@@ -58,6 +64,7 @@ LAYOUTS: dict[str, tuple[int, Callable[[Array], Array]]] = {
     "negative": (1, _negative),
     "broadcast": (1, _broadcast),
     "read_only": (0, _read_only),
+    "odd_strides": (1, _odd_strides),
 }
 
 
@@ -78,4 +85,6 @@ def source(name: str, layout: str, axes: int) -> str:
         "negative": f"{name} = np.ascontiguousarray({name}[..., ::-1])[..., ::-1]",
         "broadcast": f"{name} = np.broadcast_to({name}[:1], {name}.shape)",
         "read_only": f"{name}.flags.writeable = False",
+        "odd_strides": f"{name} = np.lib.stride_tricks.as_strided({name}, strides="
+        f"[13 * {name}.itemsize if n == 1 else s for n, s in zip({name}.shape, {name}.strides)])",
     }.get(layout, "")

@@ -21,7 +21,7 @@ from oracles.voice import SUBJECT
 
 Array = NDArray[Any]
 #: Layouts that a tensor made from an array keeps; the others PyTorch does not have.
-SHARED_LAYOUTS = ("channels_last", "fortran", "sliced")
+SHARED_LAYOUTS = ("channels_last", "fortran", "sliced", "odd_strides")
 OUTSIDE = "writes-outside"
 #: Longer arrays are written as bytes, not as numbers.
 LEGIBLE = 256

@@ -15,6 +15,7 @@ STRIDES = {
     "negative": (60, 20, 5, -1),
     "broadcast": (0, 20, 5, 1),
     "read_only": (60, 20, 5, 1),
+    "odd_strides": (60, 20, 5, 1),
 }
 SHAPES = [(), (1,), (3,), (0,), (2, 3), (0, 3), (2, 0), (2, 3, 4), (2, 3, 4, 5), (1, 1, 1, 1), (2, 0, 3, 1)]
 
@@ -44,6 +45,12 @@ def test_the_values_stay(layout, dtype):
 def test_what_a_slice_skips_is_nan():
     laid = lay_out(numbered((2, 3)), "sliced")
     assert np.isnan(laid.base[..., 1::2]).all()
+
+
+def test_an_axis_of_one_element_has_an_odd_stride():
+    laid = lay_out(numbered((1, 3, 1)), "odd_strides")
+    assert laid.strides == (13 * ITEM, ITEM, 13 * ITEM)
+    assert laid.flags.c_contiguous
 
 
 def test_read_only_refuses_to_be_written():
