@@ -104,7 +104,9 @@ class TorchVoice:
         if layout == "broadcast" and t.ndim >= 1 and t.shape[0] > 0:
             return t[:1].expand(t.shape)
         if layout == "odd_strides" and t.ndim >= 1:
-            return t.as_strided(t.shape, [13 if n == 1 else stride for n, stride in zip(t.shape, t.stride(), strict=True)])
+            return t.as_strided(
+                t.shape, [13 if n == 1 else stride for n, stride in zip(t.shape, t.stride(), strict=True)]
+            )
         return t
 
     def _array(self, tensor: Any) -> Any:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from oracles import torch_voice
 from oracles.layout import LAYOUTS, lay_out, source
 from oracles.precision import available_dtypes, precision
+from oracles.script import SHARED_LAYOUTS
 
 ITEM = 4  # bytes of a float32
 STRIDES = {
@@ -68,3 +70,15 @@ def test_a_script_lays_out_in_the_same_way(layout):
         np.testing.assert_array_equal(names["x"], expected)
         assert names["x"].strides == expected.strides
         assert names["x"].flags.writeable == expected.flags.writeable
+
+
+@pytest.mark.parametrize("layout", SHARED_LAYOUTS)
+def test_pytorch_is_given_the_same_strides(layout):
+    pytest.importorskip("torch")
+    voice = torch_voice.TorchVoice()
+    for shape in [(2, 3), (2, 3, 4, 5), (1, 3, 1, 2)]:
+        x = numbered(shape)
+        laid = lay_out(x, layout)
+        tensor = voice.tensor(x, layout)
+        assert [ITEM * stride for stride in tensor.stride()] == [*laid.strides]
+        np.testing.assert_array_equal(tensor.numpy(), laid)
