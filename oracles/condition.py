@@ -76,12 +76,13 @@ def infer(operation: Operation, failing: Sequence[Case], passing: Sequence[Case]
     """
     tables = [facts(operation, case) for case in (*failing, *passing)]
     names = list(dict.fromkeys(name for table in tables for name in table))
+    optional = frozenset(name for name, default in operation.defaults.items() if default is None)
     literals: list[tuple[str, np.ndarray[Any, np.dtype[np.bool_]]]] = []
     for name in names:
         column = np.array([table.get(name, False) for table in tables])
         # a length that is not there is neither above nor at most anything; any other fact is then false
         there = np.array([name in table or " > " not in name for table in tables])
-        literals += [(name, column), (_negated(name), ~column & there)]
+        literals += [(name, column), (_negated(name, optional), ~column & there)]
     common = [(name, column[len(failing) :]) for name, column in literals if column[: len(failing)].all()]
     distinct = len({case.configuration for case in failing})  # cases of one configuration fail together
     remaining = np.ones(len(passing), bool)
@@ -104,6 +105,8 @@ def infer(operation: Operation, failing: Sequence[Case], passing: Sequence[Case]
 
 def _strangeness(name: str) -> int:
     """How much less a fact is likely to be the cause: hyper-parameters first, then sizes, then what it is not."""
+    if name.endswith(" <= 1"):
+        return 1
     if ".shape[" in name or ".ndim" in name:
         return 2 if name.endswith("= 1") else 1
     if " is not " in name or " != " in name or name.startswith("not "):
@@ -111,10 +114,11 @@ def _strangeness(name: str) -> int:
     return 0
 
 
-def _negated(name: str) -> str:
+def _negated(name: str, optional: frozenset[str]) -> str:
     if " > " in name:
         left, right = name.rsplit(" > ", 1)
-        return f"{left} = {right}" if right in ("0", "1") else f"{left} <= {right}"
+        # what has no default may be an index, which is 0 or below it as well
+        return f"{left} = {right}" if right in ("0", "1") and left not in optional else f"{left} <= {right}"
     if " is not " in name:
         return name.replace(" is not ", " is ")
     if " is " in name:

@@ -112,6 +112,7 @@ def simplifications(configuration: Configuration, start: Configuration) -> Itera
         for other in start.hyper.keys() - hyper.keys():
             yield replace(configuration, hyper={k: v for k, v in hyper.items() if k != name} | {other: 1})
     yield from _shorter(configuration)
+    yield from _axes_left_out(configuration)
 
 
 def _lowered(value: Any) -> Iterator[Any]:
@@ -122,6 +123,22 @@ def _lowered(value: Any) -> Iterator[Any]:
             yield value[0]
     elif type(value) is int and value:
         yield value - 1 if value > 0 else value + 1
+
+
+def _axes_left_out(configuration: Configuration) -> Iterator[Configuration]:
+    """An axis of one element left out together with its length in a hyper-parameter, counted from the last axis."""
+    for name, value in configuration.hyper.items():
+        if not isinstance(value, tuple) or len(value) < 2:
+            continue
+        for place, part in enumerate(value):
+            axis = len(value) - place
+            shapes = configuration.shapes.items()
+            if part == 1 and all(shape[-axis] == 1 for _, shape in shapes if len(shape) >= axis):
+                yield replace(
+                    configuration,
+                    shapes={k: tuple(n for i, n in enumerate(shape) if i != len(shape) - axis) for k, shape in shapes},
+                    hyper={**configuration.hyper, name: (*value[:place], *value[place + 1 :])},
+                )
 
 
 def _shorter(configuration: Configuration) -> Iterator[Configuration]:

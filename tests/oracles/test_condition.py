@@ -88,3 +88,15 @@ def test_none_in_a_tuple_is_no_number():
     for size, above in (((None, 1), False), ((None, 2), True)):
         case = Case(pool.configuration({"x": (1, 1, 2, 2)}, {"output_size": size}), "normal", 0)
         assert facts(pool, case)["output_size > 1"] is above
+
+
+def test_an_index_is_not_said_to_be_1_where_it_is_0():
+    embedding = operation("embedding")
+
+    def case(number: int, padding: int) -> Case:
+        shapes = {"indices": (number,), "weight": (8, number)}
+        return Case(embedding.configuration(shapes, {"padding_idx": padding}), "normal", 0)
+
+    failing = [case(number, number % 2) for number in range(1, 13)]
+    passing = [case(number, padding) for number in range(1, 13) for padding in (2, 3, 4)]
+    assert infer(embedding, failing, passing).text == "padding_idx <= 1"
