@@ -330,7 +330,8 @@ def calibrate(ops: tuple[str, ...], count: int, seed: int, workers: int | None, 
         raise Unusable(str(error)) from None
     dtypes = tuple(dtype for dtype in available_dtypes() if dtype != "longdouble")
     here = environment()
-    machine = ", ".join([str(here["cpu"]), *(f"{name} {here[name]}" for name in ("numpy", "torch", "jax"))])
+    versions = [f"{name} {here[name]}" for name in ("numpy", "torch", "jax") if here[name]]
+    machine = ", ".join([str(here["cpu"]), *versions])
     found = {name: calibration.Calibrated() for name in names}
     missing = dict.fromkeys(names, len(dtypes))
     measured = calibration.measure(names, dtypes, count, seed, workers or os.cpu_count() or 1)

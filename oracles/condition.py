@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from oracles.configuration import FAST, Case
+from oracles.layout import CONTIGUOUS, IN_ORDER
 from oracles.operation import Operation
 
 #: The most that chance may account for a fact in a condition.
@@ -40,8 +41,8 @@ def facts(operation: Operation, case: Case) -> dict[str, bool]:
         found[f"{name}.ndim > 1"] = len(shape or ()) > 1
     found.update(operation.features(configuration))
     for name in (*operation.arrays, *operation.cotangents):
-        layout = configuration.layouts.get(name, "contiguous")
-        found[f"{name} is not contiguous"] = layout not in ("contiguous", "read_only", "odd_strides")
+        layout = configuration.layouts.get(name, CONTIGUOUS)
+        found[f"{name} is not contiguous"] = layout not in IN_ORDER
         found[f"{name} is {layout}"] = True
     found[f"dtype is {configuration.dtype}"] = True
     found[f"the fill is {case.fill}"] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,13 @@ def _read_only(x: Array) -> Array:
     return x
 
 
+def odd_strides(shape: Sequence[int], strides: Sequence[int], item: int) -> list[int]:
+    """These strides, but for axes of one element, whose stride nobody may go by: there it is that of 13 items."""
+    return [13 * item if length == 1 else stride for length, stride in zip(shape, strides, strict=True)]
+
+
 def _odd_strides(x: Array) -> Array:
-    """As contiguous; but the stride of an axis of one element, which nobody may go by, is 13 elements."""
-    strides = [13 * x.itemsize if length == 1 else stride for length, stride in zip(x.shape, x.strides, strict=True)]
-    return np.lib.stride_tricks.as_strided(x, strides=strides)
+    return np.lib.stride_tricks.as_strided(x, strides=odd_strides(x.shape, x.strides, x.itemsize))
 
 
 CONTIGUOUS = "contiguous"
@@ -66,6 +69,8 @@ LAYOUTS: dict[str, tuple[int, Callable[[Array], Array]]] = {
     "read_only": (0, _read_only),
     "odd_strides": (1, _odd_strides),
 }
+#: Those whose elements lie one after the other, in the order of the indices.
+IN_ORDER = frozenset({CONTIGUOUS, "read_only", "odd_strides"})
 
 
 def lay_out(x: Array, layout: str) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.configuration import Case
+from oracles.layout import odd_strides
 from oracles.operation import Operation
 from oracles.precision import bits
 from oracles.voice import SUBJECT, Answer, Arrays, Complaint, VoiceUnavailable
@@ -104,9 +105,7 @@ class TorchVoice:
         if layout == "broadcast" and t.ndim >= 1 and t.shape[0] > 0:
             return t[:1].expand(t.shape)
         if layout == "odd_strides" and t.ndim >= 1:
-            return t.as_strided(
-                t.shape, [13 if n == 1 else stride for n, stride in zip(t.shape, t.stride(), strict=True)]
-            )
+            return t.as_strided(t.shape, odd_strides(t.shape, t.stride(), 1))
         return t
 
     def _array(self, tensor: Any) -> Any:
